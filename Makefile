@@ -1,0 +1,45 @@
+# The door for people; Bazel does the work. ARGS goes to whatever the target runs:
+#
+#   make demo ARGS="--help"                      arguments of the demo
+#   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan)
+#   make stress ARGS="--seconds 60"              arguments of the stress programs
+ARGS =
+
+.PHONY: help demo test stress tsan asan format check-format clean
+
+help:
+	@echo "make demo          the package graph example, optimised"
+	@echo "make test          everything: unit tests and short stress runs, plain and under sanitizers"
+	@echo "make stress        the stress programs alone"
+	@echo "make tsan          everything under ThreadSanitizer"
+	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
+	@echo "make format        formats the C files; make check-format only looks"
+	@echo "make clean         removes what was built"
+
+demo:
+	@tools/install-packages build
+	@bazel build --config=opt --show_result=0 //examples/pkggraph
+	@bazel-bin/examples/pkggraph/pkggraph $(ARGS)
+
+test:
+	@tools/install-packages
+	@tools/run-tests format plain opt asan tsan -- $(ARGS)
+
+stress:
+	@tools/install-packages
+	@tools/run-tests stress -- $(foreach arg,$(ARGS),--test_arg=$(arg))
+
+tsan asan:
+	@tools/install-packages
+	@tools/run-tests $@ -- $(ARGS)
+
+format:
+	@tools/install-packages
+	@tools/format
+
+check-format:
+	@tools/install-packages
+	@tools/format --check
+
+clean:
+	@bazel clean

@@ -1,0 +1,14 @@
+#ifndef GARI_CONCURRENCY_CLOCK_H
+#define GARI_CONCURRENCY_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t gari__now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,97 @@
+#include "concurrency/perturb.h"
+
+#ifdef GARI_PERTURB
+
+#include "concurrency/atomics.h"
+
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+int gari__mutant = GARI__MUTANT_NONE;
+
+static uint64_t base_seed = 1;
+static unsigned points_in_1000;
+static uint64_t threads_seen;
+static __thread uint64_t state;
+
+static const char *const names[] = {
+    [GARI__MUTANT_NO_GRACE - 1] = "no-grace",
+    [GARI__MUTANT_NO_REUSE_GRACE - 1] = "no-reuse-grace",
+    [GARI__MUTANT_NO_RECHECK - 1] = "no-recheck",
+    [GARI__MUTANT_TAKE_NO_BUMP - 1] = "take-no-bump",
+    [GARI__MUTANT_LATE_DECREF - 1] = "late-decref",
+    [GARI__MUTANT_NO_VERSION - 1] = "no-version",
+    [GARI__MUTANT_REBORN_VERSION - 1] = "reborn-version",
+    [GARI__MUTANT_INTERLEAVED_V1 - 1] = "interleaved-v1",
+    [GARI__MUTANT_BAD_SHRINK - 1] = "bad-shrink",
+    [GARI__MUTANT_TWO_PROOFS - 1] = "two-proofs",
+    [GARI__MUTANT_MOVE_NO_CANDIDATE - 1] = "move-no-candidate",
+    [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
+    [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
+    [GARI__MUTANTS - 1] = NULL,
+};
+
+void gari__perturb_seed(uint64_t seed, unsigned intensity)
+{
+    gari__store_relaxed(&base_seed, seed * 2654435761u + 1);
+    gari__store_relaxed(&points_in_1000, intensity);
+}
+
+bool gari__mutant_set(const char *name)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            gari__mutant = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *const *gari__mutant_names(void)
+{
+    return names;
+}
+
+static uint64_t next_random(void)
+{
+    if (state == 0)
+        state = gari__load_relaxed(&base_seed) +
+                (gari__fetch_add_relaxed(&threads_seen, 1) + 1) * 0x9e3779b97f4a7c15u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+void gari__perturb(void)
+{
+    unsigned intensity = gari__load_relaxed(&points_in_1000);
+    if (intensity == 0)
+        return;
+    uint64_t r = next_random();
+    if (r % 1000 >= intensity)
+        return;
+    switch ((r >> 20) % 4) {
+    case 0:
+    case 1:
+        sched_yield();
+        break;
+    case 2:
+        for (uint64_t i = (r >> 24) % 2000; i > 0; i--)
+            __asm__ __volatile__("" ::: "memory");
+        break;
+    default: {
+        struct timespec pause = {0, (long)((r >> 24) % 50000)};
+        nanosleep(&pause, NULL);
+    }
+    }
+}
+
+#else
+
+/* ISO C wants a translation unit to declare something. */
+typedef int gari__perturb_is_off;
+
+#endif

@@ -1,0 +1,52 @@
+/* Schedule noise and deliberate faults for the stress programs; nothing in other builds.
+ *
+ * GARI_PERTURB_POINT() stands at the protocol's own steps (between V1, V2, V3, the grace period and
+ * RC; between a field's exchange and its count) and sometimes yields, spins or sleeps, so that rare
+ * schedules happen often. GARI_MUTANT(X) is true when the stress program has asked for rule X to be
+ * broken: it shows that the programs notice. */
+#ifndef GARI_CONCURRENCY_PERTURB_H
+#define GARI_CONCURRENCY_PERTURB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gari__mutants {
+    GARI__MUTANT_NONE,
+    GARI__MUTANT_NO_GRACE,
+    GARI__MUTANT_NO_REUSE_GRACE,
+    GARI__MUTANT_NO_RECHECK,
+    GARI__MUTANT_TAKE_NO_BUMP,
+    GARI__MUTANT_LATE_DECREF,
+    GARI__MUTANT_NO_VERSION,
+    GARI__MUTANT_REBORN_VERSION,
+    GARI__MUTANT_INTERLEAVED_V1,
+    GARI__MUTANT_BAD_SHRINK,
+    GARI__MUTANT_TWO_PROOFS,
+    GARI__MUTANT_MOVE_NO_CANDIDATE,
+    GARI__MUTANT_LATE_CLEAR,
+    GARI__MUTANT_NO_SWEEP,
+    GARI__MUTANTS
+};
+
+#ifdef GARI_PERTURB
+
+extern int gari__mutant;
+
+/* About `intensity` in 1000 points are delayed; 0 switches the noise off. */
+void gari__perturb_seed(uint64_t seed, unsigned intensity);
+void gari__perturb(void);
+/* False when there is no mutant of that name. */
+bool gari__mutant_set(const char *name);
+/* NULL-terminated. */
+const char *const *gari__mutant_names(void);
+
+#define GARI_PERTURB_POINT() gari__perturb()
+#define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
+
+#else
+
+#define GARI_PERTURB_POINT() ((void)0)
+#define GARI_MUTANT(M) 0
+
+#endif
+#endif

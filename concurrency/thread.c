@@ -1,0 +1,170 @@
+#include "concurrency/thread.h"
+
+#include "concurrency/fatal.h"
+
+#include <signal.h>
+
+__thread struct gari__thread *gari__self;
+
+/* How often this thread's record was given back. Each attachment needs one more round of thread-local
+ * destructors, of which there are PTHREAD_DESTRUCTOR_ITERATIONS (4); the last are left to others, and
+ * ThreadSanitizer's runtime does not survive code that it has instrumented in the very last. */
+#define ATTACHMENTS 2
+static __thread int detached;
+
+static struct gari__thread_layout layout;
+static pthread_key_t exit_key;
+static struct gari__thread *registry;
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t shared_lock; /* recursive: callbacks call gari again */
+static bool forked;
+
+static void on_exit_of_thread(void *record)
+{
+    (void)record;
+    detached++;
+    gari__thread_detach();
+}
+
+static void in_child(void)
+{
+    forked = true;
+    gari__self = NULL;
+}
+
+void gari__thread_setup(const struct gari__thread_layout *wanted)
+{
+    layout = *wanted;
+    layout.shared->shared = true;
+    layout.shared->in_use = true;
+    layout.attach(layout.shared);
+    gari__store_release(&registry, layout.shared);
+
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&shared_lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    if (pthread_key_create(&exit_key, on_exit_of_thread) != 0)
+        gari__fatal("no thread-specific key is left for gari's thread exit");
+    pthread_atfork(NULL, NULL, in_child);
+}
+
+void gari__fork_check(const char *call)
+{
+    if (gari__unlikely(gari__load_relaxed(&forked)))
+        gari__fatal("%s called in the child of a fork: gari does not support fork without exec yet",
+                    call);
+}
+
+static struct gari__thread *take_record(void)
+{
+    pthread_mutex_lock(&registry_lock);
+    struct gari__thread *record = gari__load_relaxed(&registry);
+    while (record && record->in_use)
+        record = record->next;
+    if (record)
+        record->in_use = true;
+    pthread_mutex_unlock(&registry_lock);
+    return record;
+}
+
+struct gari__thread *gari__thread_enter_slow(const char *call)
+{
+    gari__fork_check(call);
+    if (detached < ATTACHMENTS) {
+        struct gari__thread *record = take_record();
+        bool reused = record != NULL;
+        if (!reused)
+            record = layout.allocate(layout.size);
+        if (record && pthread_setspecific(exit_key, record) != 0) {
+            if (reused) {
+                pthread_mutex_lock(&registry_lock);
+                record->in_use = false;
+                pthread_mutex_unlock(&registry_lock);
+            } else {
+                layout.release(record);
+            }
+            record = NULL;
+        }
+        if (record) {
+            if (!reused) {
+                layout.attach(record);
+                pthread_mutex_lock(&registry_lock);
+                record->in_use = true;
+                record->next = gari__load_relaxed(&registry);
+                /* Release: pairs with gari__thread_first. */
+                gari__store_release(&registry, record);
+                pthread_mutex_unlock(&registry_lock);
+            }
+            gari__self = record;
+            return record;
+        }
+    }
+    pthread_mutex_lock(&shared_lock);
+    return layout.shared;
+}
+
+void gari__thread_leave_slow(void)
+{
+    pthread_mutex_unlock(&shared_lock);
+}
+
+struct gari__thread *gari__thread_first(void)
+{
+    return gari__load_acquire(&registry);
+}
+
+void gari__thread_lock(void)
+{
+    pthread_mutex_lock(&registry_lock);
+}
+
+void gari__thread_unlock(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+}
+
+size_t gari__thread_count(void)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&registry_lock);
+    for (struct gari__thread *t = gari__load_relaxed(&registry); t; t = t->next)
+        count += t->in_use && !t->shared && !t->own;
+    pthread_mutex_unlock(&registry_lock);
+    return count;
+}
+
+void gari__thread_is_own(void)
+{
+    pthread_mutex_lock(&registry_lock);
+    if (gari__self)
+        gari__self->own = true;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+void gari__thread_detach(void)
+{
+    struct gari__thread *record = gari__self;
+    if (!record)
+        return;
+    layout.detach(record);
+    gari__self = NULL;
+    pthread_setspecific(exit_key, NULL);
+    pthread_mutex_lock(&registry_lock);
+    record->in_use = false;
+    record->own = false;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+bool gari__thread_create(pthread_t *thread, const char *name, void *(*main)(void *))
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool created = pthread_create(thread, NULL, main, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (created)
+        pthread_setname_np(*thread, name);
+    return created;
+}

@@ -1,0 +1,54 @@
+/* The refcount word: version | count | flags, one atomic 64-bit word per object.
+ *
+ *    63            32 31          6 5      0
+ *   +----------------+-------------+--------+
+ *   |    version     |    count    | flags  |
+ *   +----------------+-------------+--------+
+ *
+ * Every creation of a counted reference adds one to the version, so a word that is the same at two
+ * looks says that nothing was counted in between (rule R4, and the proof in docs/protocol.md). The
+ * version outlives the object: freed memory keeps it and the next allocation adds one (R7). Two
+ * looks must lie closer than 2^32 references of one object; the proof re-reads its words so often
+ * (GARI__LOOK_NS in collector/proof.c).
+ *
+ * A count that reaches its upper half makes the object immortal. Leaf objects carry LEAF so that a
+ * decref need not ask the type whether the object can be in a cycle. */
+#ifndef GARI_CONCURRENCY_WORD_H
+#define GARI_CONCURRENCY_WORD_H
+
+#include "concurrency/atomics.h"
+
+/* Set while a thread's buffer of candidates points here: a hold, the slot may not be reused. */
+#define GARI__CANDIDATE ((uint64_t)1 << 0)
+/* Set at count zero, by whoever took the object apart while CANDIDATE still stood: whoever clears
+ * CANDIDATE then retires the memory. */
+#define GARI__APART ((uint64_t)1 << 1)
+#define GARI__IMMORTAL ((uint64_t)1 << 2)
+#define GARI__LEAF ((uint64_t)1 << 3)
+/* Bits 4 and 5 are free; finalizers and weak references will want them. */
+
+#define GARI__COUNT_SHIFT 6
+#define GARI__COUNT_ONE ((uint64_t)1 << GARI__COUNT_SHIFT)
+#define GARI__COUNT_MASK (((uint64_t)1 << 32) - GARI__COUNT_ONE)
+#define GARI__COUNT_HIGH ((uint64_t)1 << 31)
+#define GARI__VERSION_ONE ((uint64_t)1 << 32)
+#define GARI__VERSION_MASK (~(uint64_t)0 << 32)
+
+static inline uint64_t gari__count_of(uint64_t word)
+{
+    return (word & GARI__COUNT_MASK) >> GARI__COUNT_SHIFT;
+}
+
+static inline bool gari__is_alive(uint64_t word)
+{
+    return (word & (GARI__COUNT_MASK | GARI__IMMORTAL)) != 0;
+}
+
+/* What the proof compares: all but CANDIDATE, which a buffer's purge may clear meanwhile and which
+ * says nothing about references. */
+static inline bool gari__same_references(uint64_t a, uint64_t b)
+{
+    return ((a ^ b) & ~GARI__CANDIDATE) == 0;
+}
+
+#endif

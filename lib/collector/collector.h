@@ -1,0 +1,97 @@
+/* The collector as a whole: its lock, its two passes, when they begin and who drives them. */
+#ifndef GARI_COLLECTOR_COLLECTOR_H
+#define GARI_COLLECTOR_COLLECTOR_H
+
+#include "lib/collector/pass.h"
+
+/* Memory that is allocated between two young collections when they would otherwise follow each other
+ * too closely. */
+#define GARI__NURSERY_BYTES ((uint64_t)2 << 20)
+#define GARI__YOUNG_INTERVAL_NS 10000000u
+/* A candidate that has waited so long is collected whether or not anything grows. */
+#define GARI__PATIENCE_NS 1000000000u
+/* The share of time that whole passes for such candidates may take: one in so many parts. */
+#define GARI__PATIENCE_SHARE 20u
+
+struct gari__schedule {
+    int threshold[3]; /* atomically */
+    bool enabled;     /* atomically */
+    /* Objects of generation 0 were born in epoch began[0] or later, of generation 1 in began[1] or
+     * later; [2]: when the last whole pass began. Atomically. */
+    uint64_t began[3];
+    uint64_t count[3]; /* [0] unused: see gari__schedule_net; atomically */
+    uint64_t base;     /* net tracked allocations when the last collection began; atomically */
+    uint64_t base_bytes;
+    uint64_t young_ns;   /* when it began; atomically */
+    uint64_t cohort;     /* old passes begun since the last whole one */
+    uint64_t whole_live; /* bytes alive when the last whole pass ended; atomically */
+    uint64_t whole_end_ns;
+    uint64_t whole_took_ns;
+    uint64_t restamped; /* the epoch of the last gari__restamp */
+    int queued;         /* a generation asked for by a callback, or -1 */
+    uint64_t sample;    /* a candidate, */
+    uint64_t sample_ns; /* and since when it has been one */
+    int patience;       /* collections made for its sake */
+};
+
+struct gari__collector {
+    pthread_mutex_t
+        lock; /* passes, seeds, schedule's writers; held across grace periods, so no call
+                             that is allowed in a read section may wait for it */
+    struct gari__pass pass[GARI__PASSES];
+    bool open;     /* one of them is not idle: a hint for mutators; atomically */
+    bool old_open; /* the old one is */
+    struct gari__schedule schedule;
+    gari_generation_stats stats[3]; /* written under the lock, read without: atomically */
+    gari_mode mode;
+    size_t limit;          /* atomically */
+    uint64_t longest_wait; /* atomically */
+    uint64_t helped;       /* atomically */
+    bool used;             /* since the last shutdown; atomically */
+};
+
+extern struct gari__collector gari__collector;
+
+/* ---- schedule.c; under the lock unless it says otherwise ---- */
+
+/* Tracked objects alive, and bytes allocated, as the trigger counts them. Any thread. */
+uint64_t gari__schedule_net(uint64_t *allocated_bytes);
+/* The generation whose collection is due now, or -1; sets *whole for generation 2. */
+int gari__schedule_due(bool *whole);
+/* The same for candidates that have waited too long, or at all. */
+int gari__schedule_impatient(bool at_once, bool *whole);
+void gari__schedule_begin(struct gari__object_thread *self, int generation, bool whole);
+/* Books a finished pass. */
+void gari__schedule_finished(struct gari__pass *pass);
+/* By how many bytes mutators have outrun the collector: what was allocated since the last collection
+ * began beyond a nursery, or the growth that an open old pass is late for. Any thread. */
+uint64_t gari__schedule_debt(void);
+/* Sets the thread's next countdown; true when a collection is due. Any thread. */
+bool gari__schedule_check(struct gari__object_thread *self);
+
+/* ---- drive.c ---- */
+
+enum gari__slice { GARI__SLICE_IDLE, GARI__SLICE_WORKED, GARI__SLICE_WAITS };
+/* One slice of whatever pass is open or due. `begin`: also starts what is due; `eager`: also for
+ * candidates that nobody waits for. Under the lock. *ticket: what SLICE_WAITS waits for. */
+enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budget, bool begin,
+                                   bool eager, uint64_t *ticket);
+/* A whole collection, from beginning to end, on the calling thread. Takes the lock. */
+uint64_t gari__drive_collection(struct gari__object_thread *self, int generation);
+/* Works off deaths and limbo until nothing is left or, after a few rounds, others keep it going. */
+void gari__drive_tidy(struct gari__object_thread *self);
+
+/* ---- worker.c ---- */
+
+/* Starts the threads that the mode asks for, once; any thread. */
+void gari__worker_ensure(const char *call);
+/* Stops them, and keeps them from being started again until gari__worker_allow. */
+void gari__worker_stop(void);
+void gari__worker_allow(void);
+/* Odd while the background thread is at work and may have dead objects in hand; counts up at each
+ * beginning and end, so that an even number that stays the same says that it had none. */
+uint64_t gari__worker_turns(void);
+/* Wakes the background thread. */
+void gari__worker_kick(void);
+
+#endif

@@ -1,0 +1,114 @@
+/* Driving passes: one slice at a time, or a collection to its end. */
+#include "concurrency/clock.h"
+#include "concurrency/grace.h"
+#include "lib/collector/collector.h"
+#include "lib/collector/seeds.h"
+#include "lib/object/candidate.h"
+#include "lib/object/death.h"
+#include "lib/object/limbo.h"
+#include "lib/object/waiting.h"
+
+#define WHOLE_BUDGET ((size_t)1 << 16)
+#define TIDY_ROUNDS 64
+
+/* One step of the pass, or of the other one while that has the proof. */
+static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread *self,
+                             size_t budget, uint64_t *ticket)
+{
+    self->collecting = true;
+    enum gari__progress progress = gari__pass_step(pass, self, budget);
+    if (progress == GARI__BLOCKED) {
+        pass = &gari__collector.pass[!pass->which];
+        progress = gari__pass_step(pass, self, budget);
+    }
+    self->collecting = false;
+    bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;
+    gari__store_relaxed(&gari__collector.old_open, old_open);
+    gari__store_relaxed(&gari__collector.open,
+                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE);
+    if (progress == GARI__FINISHED)
+        gari__schedule_finished(pass);
+    if (progress == GARI__WAITING)
+        *ticket = pass->ticket;
+    return progress == GARI__WAITING ? GARI__SLICE_WAITS : GARI__SLICE_WORKED;
+}
+
+enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budget, bool begin,
+                                   bool eager, uint64_t *ticket)
+{
+    struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
+    struct gari__pass *old = &gari__collector.pass[GARI__OLD];
+    if (young->phase == GARI__IDLE && begin) {
+        bool whole = true;
+        int due = gari__schedule_due(&whole);
+        if (due < 0 && old->phase == GARI__IDLE) {
+            gari__candidates_file_all(self);
+            gari__seeds_take_dirty();
+            due = gari__schedule_impatient(eager, &whole);
+        }
+        if (due == 2 && old->phase != GARI__IDLE)
+            due = -1;
+        if (due >= 0)
+            gari__schedule_begin(self, due, whole);
+    }
+    if (young->phase != GARI__IDLE)
+        return step(young, self, budget, ticket);
+    if (old->phase != GARI__IDLE)
+        return step(old, self, budget, ticket);
+    return GARI__SLICE_IDLE;
+}
+
+/* Works at a pass until it is idle. */
+static void finish(struct gari__pass *pass, struct gari__object_thread *self)
+{
+    uint64_t ticket = 0;
+    while (pass->phase != GARI__IDLE) {
+        /* Without a grace thread the wait drives the grace period, so it needs no time limit; with
+         * one it ends now and then, for a look at the words. */
+        if (step(pass, self, WHOLE_BUDGET, &ticket) == GARI__SLICE_WAITS)
+            gari__grace_wait(ticket, gari__grace_has_thread() ? 500000000u : 0);
+    }
+}
+
+uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
+{
+    while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
+        ;
+    pthread_mutex_lock(&gari__collector.lock);
+    struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
+    struct gari__pass *old = &gari__collector.pass[GARI__OLD];
+    finish(young, self);
+    if (generation == 2 && old->phase != GARI__IDLE) {
+        /* It began before the garbage that the caller means; what it has proved it may finish. */
+        if (old->phase < GARI__V1)
+            gari__pass_abandon(old);
+        finish(old, self);
+    }
+    gari__schedule_begin(self, generation, true);
+    struct gari__pass *pass = generation == 2 ? old : young;
+    finish(pass, self);
+    uint64_t collected = pass->collected;
+    pthread_mutex_unlock(&gari__collector.lock);
+    return collected;
+}
+
+void gari__drive_tidy(struct gari__object_thread *self)
+{
+    for (int round = 0; round < TIDY_ROUNDS; round++) {
+        while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
+            ;
+        gari__candidates_file_all(self);
+        uint64_t turns = gari__worker_turns();
+        if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)) {
+            if (turns % 2 == 0 && gari__worker_turns() == turns)
+                break;
+            struct timespec moment = {0, 200000};
+            nanosleep(&moment, NULL);
+            continue;
+        }
+        gari__limbo_seal();
+        gari__grace_wait(gari__limbo_last_ticket(), 0);
+        while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+            ;
+    }
+}

@@ -1,0 +1,90 @@
+#include "lib/collector/pass.h"
+
+#include "concurrency/perturb.h"
+#include "lib/collector/seeds.h"
+#include "lib/heap/memory.h"
+
+/* At most one proof is open in the process: two that overlapped on one ring would both see unchanged
+ * words and free it twice. */
+static struct gari__pass *proving;
+
+static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
+{
+    switch (pass->phase) {
+    case GARI__SEEDING:
+        return gari__phase_seed(pass, budget);
+    case GARI__GATHER:
+        return gari__phase_gather(pass, budget);
+    case GARI__SCAN:
+        return gari__phase_scan(pass, budget);
+    case GARI__MEMBERS:
+        return gari__phase_members(pass, budget);
+    case GARI__V1:
+    case GARI__V2:
+    case GARI__V3:
+    case GARI__GRACE:
+    case GARI__RC:
+        return gari__phase_proof(pass, budget);
+    case GARI__COMMIT:
+        return gari__phase_commit(pass, budget);
+    case GARI__DISPOSE:
+        return gari__phase_dispose(pass, self, budget);
+    case GARI__DROP:
+        return gari__phase_drop(pass, self, budget);
+    default:
+        return gari__phase_end(pass, budget);
+    }
+}
+
+/* A large table is not kept for the next pass. */
+static void trim_tables(struct gari__pass *pass)
+{
+    if (pass->queue.room > 65536) {
+        gari__memory_free(pass->queue.stack);
+        pass->queue.stack = NULL;
+        pass->queue.room = 0;
+    }
+    if (pass->member_room > 65536) {
+        gari__memory_free(pass->members);
+        pass->members = NULL;
+        pass->member_room = 0;
+    }
+}
+
+void gari__pass_abandon(struct gari__pass *pass)
+{
+    while (pass->phase == GARI__SEEDING && pass->block) {
+        struct gari__block *block = pass->block;
+        pass->block = block->gathered_next;
+        gari__seeds_put_back(block, true);
+    }
+    pass->undecided = true;
+    pass->member_count = 0;
+    pass->phase = GARI__END;
+}
+
+enum gari__progress gari__pass_step(struct gari__pass *pass, struct gari__object_thread *self,
+                                    size_t budget)
+{
+    while (budget > 0 && pass->phase != GARI__IDLE) {
+        if (pass->out_of_memory && pass->phase < GARI__COMMIT) {
+            if (proving == pass)
+                proving = NULL;
+            gari__pass_abandon(pass);
+        }
+        if (gari__pass_in_proof(pass)) {
+            if (proving && proving != pass && !GARI_MUTANT(TWO_PROOFS))
+                return GARI__BLOCKED;
+            proving = pass;
+        }
+        if (gari__proof_waits(pass))
+            return GARI__WAITING;
+        budget = run_phase(pass, self, budget);
+        if (proving == pass && !gari__pass_in_proof(pass))
+            proving = NULL;
+    }
+    if (pass->phase != GARI__IDLE)
+        return GARI__MORE;
+    trim_tables(pass);
+    return GARI__FINISHED;
+}

@@ -1,0 +1,212 @@
+/* When to collect what (design.md section 6). */
+#include "concurrency/clock.h"
+#include "lib/collector/collector.h"
+#include "lib/collector/seeds.h"
+#include "lib/object/candidate.h"
+
+/* A heap smaller than this may double without a pass over everything. */
+#define DOUBLING_SLACK ((uint64_t)8 << 20)
+
+/* How often a thread that cannot yet know looks again. */
+#define LOOK_AGAIN 64
+
+static struct gari__schedule *const schedule = &gari__collector.schedule;
+
+uint64_t gari__schedule_net(uint64_t *allocated_bytes)
+{
+    struct gari__tally sum = gari__tally_sum();
+    if (allocated_bytes)
+        *allocated_bytes = sum.allocated_bytes;
+    return sum.tracked_allocated - sum.tracked_freed;
+}
+
+static int64_t net_since_base(uint64_t *bytes_since)
+{
+    uint64_t bytes;
+    int64_t net = (int64_t)(gari__schedule_net(&bytes) - gari__load_relaxed(&schedule->base));
+    *bytes_since = bytes - gari__load_relaxed(&schedule->base_bytes);
+    return net;
+}
+
+static uint64_t live_bytes(void)
+{
+    struct gari__tally sum = gari__tally_sum();
+    return sum.allocated_bytes - sum.freed_bytes;
+}
+
+static bool automatic(void)
+{
+    return gari__load_relaxed(&schedule->enabled) &&
+           gari__load_relaxed(&schedule->threshold[0]) > 0;
+}
+
+static bool exceeded(int generation)
+{
+    int threshold = gari__load_relaxed(&schedule->threshold[generation]);
+    return threshold > 0 && gari__load_relaxed(&schedule->count[generation]) > (uint64_t)threshold;
+}
+
+static bool too_soon(uint64_t bytes_since)
+{
+    return bytes_since < GARI__NURSERY_BYTES &&
+           gari__now_ns() - gari__load_relaxed(&schedule->young_ns) < GARI__YOUNG_INTERVAL_NS;
+}
+
+int gari__schedule_due(bool *whole)
+{
+    *whole = true;
+    int queued = gari__load_relaxed(&schedule->queued);
+    if (queued >= 0)
+        return queued;
+    if (!automatic())
+        return -1;
+    bool may_old = gari__load_relaxed(&schedule->threshold[2]) > 0 && gari__seeds_any(true) &&
+                   gari__collector.pass[GARI__OLD].phase == GARI__IDLE;
+    /* Whatever the counters say, a heap that has doubled may be half garbage. */
+    bool young_ran = schedule->count[1] + schedule->count[2] > 0;
+    if (may_old && young_ran && live_bytes() > 2 * schedule->whole_live + DOUBLING_SLACK)
+        return 2;
+    uint64_t bytes_since;
+    if (net_since_base(&bytes_since) <= gari__load_relaxed(&schedule->threshold[0]) ||
+        too_soon(bytes_since))
+        return -1;
+    if (may_old && exceeded(2)) {
+        /* A walk of everything only when the heap has grown by a quarter since the last one; until
+         * then the younger of the old, a wider range each time, which finds rings that have just
+         * outlived generation 1 without walking the graph they point into. */
+        *whole = live_bytes() > schedule->whole_live + schedule->whole_live / 4;
+        return 2;
+    }
+    return exceeded(1) ? 1 : 0;
+}
+
+int gari__schedule_impatient(bool at_once, bool *whole)
+{
+    *whole = true;
+    if (!automatic())
+        return -1;
+    uint64_t now = gari__now_ns();
+    uint64_t sample = gari__seeds_sample();
+    if (at_once)
+        return sample ? 2 : -1;
+    if (sample != schedule->sample) {
+        schedule->sample = sample;
+        schedule->sample_ns = now;
+        schedule->patience = 0;
+    }
+    if (!sample || now - schedule->sample_ns < GARI__PATIENCE_NS)
+        return -1;
+    if (schedule->patience++ == 0)
+        return 1;
+    if (now - schedule->whole_end_ns < schedule->whole_took_ns * GARI__PATIENCE_SHARE)
+        return -1;
+    return 2;
+}
+
+/* The ruler sequence: every pass reaches back over 1, 2, 1, 4, 1, 2, 1, 8 ... spans, so an object is
+ * looked at a logarithmic number of times. */
+static uint64_t cohort_since(void)
+{
+    uint64_t span = (uint64_t)(schedule->threshold[1] + 1) * (uint64_t)(schedule->threshold[2] + 1);
+    uint64_t reach = span << __builtin_ctzll(++schedule->cohort);
+    return gari__epoch > reach ? gari__epoch - reach : 1;
+}
+
+void gari__schedule_begin(struct gari__object_thread *self, int generation, bool whole)
+{
+    struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
+    /* First a new epoch, then the candidates: what was made garbage before is then among them. */
+    gari__epoch_advance();
+    if (gari__epoch - schedule->restamped >= GARI__RESTAMP_EVERY) {
+        schedule->restamped = gari__epoch;
+        gari__restamp(schedule->began[1]);
+        if (gari__epoch - schedule->began[1] > GARI__BOUNDARY_AGE)
+            gari__store_relaxed(&schedule->began[1], gari__epoch - GARI__BOUNDARY_AGE);
+    }
+    gari__candidates_file_all(self);
+
+    uint64_t since = 0;
+    if (generation < 2)
+        since = schedule->began[generation];
+    else if (!whole)
+        since = cohort_since();
+    else
+        schedule->cohort = 0;
+
+    uint64_t bytes;
+    gari__store_relaxed(&schedule->base, gari__schedule_net(&bytes));
+    gari__store_relaxed(&schedule->base_bytes, bytes);
+    uint64_t now = gari__now_ns();
+    gari__store_relaxed(&schedule->young_ns, now);
+    for (int younger = 0; younger <= generation; younger++) {
+        if (younger < 2 || whole)
+            gari__store_relaxed(&schedule->began[younger], gari__epoch);
+        gari__store_relaxed(&schedule->count[younger], 0);
+    }
+    if (generation < 2)
+        gari__store_relaxed(&schedule->count[generation + 1], schedule->count[generation + 1] + 1);
+    int queued = gari__load_relaxed(&schedule->queued);
+    while (queued >= 0 && queued <= generation &&
+           !gari__cas_acq_rel(&schedule->queued, &queued, -1))
+        ;
+    gari__pass_begin(pass, generation, since, schedule->began[1]);
+    pass->begun_ns = now;
+}
+
+void gari__schedule_finished(struct gari__pass *pass)
+{
+    uint64_t now = gari__now_ns();
+    uint64_t took = now - pass->begun_ns;
+    gari_generation_stats *stats = &gari__collector.stats[pass->generation];
+    gari__own_add(&stats->collections, 1);
+    gari__own_add(&stats->collected, pass->collected);
+    gari__own_add(&stats->candidates, pass->candidates);
+    gari__own_add(&stats->examined, pass->examined);
+    gari__own_add(&stats->time_ns, took);
+    if (took > stats->longest_ns)
+        gari__store_relaxed(&stats->longest_ns, took);
+    if (pass->whole) {
+        gari__store_relaxed(&schedule->whole_live, live_bytes());
+        schedule->whole_end_ns = now;
+        schedule->whole_took_ns = took;
+    }
+}
+
+uint64_t gari__schedule_debt(void)
+{
+    struct gari__tally sum = gari__tally_sum();
+    uint64_t since = sum.allocated_bytes - gari__load_relaxed(&schedule->base_bytes);
+    uint64_t debt = since > GARI__NURSERY_BYTES ? since - GARI__NURSERY_BYTES : 0;
+    /* A heap that has grown far beyond what the last whole pass left alive: the old pass lags. */
+    uint64_t live = sum.allocated_bytes - sum.freed_bytes;
+    uint64_t expected = 5 * gari__load_relaxed(&schedule->whole_live) / 2 + 2 * DOUBLING_SLACK;
+    if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
+        debt = live - expected;
+    return debt;
+}
+
+bool gari__schedule_check(struct gari__object_thread *self)
+{
+    self->countdown = LOOK_AGAIN;
+    if (gari__load_relaxed(&schedule->queued) >= 0)
+        return true;
+    if (!automatic())
+        return false;
+    uint64_t bytes_since;
+    int64_t net = net_since_base(&bytes_since);
+    int64_t left = gari__load_relaxed(&schedule->threshold[0]) - net;
+    if (net < 0) {
+        /* As CPython's count, which stops at zero: what older objects' deaths took away is not to
+         * be made up for. */
+        gari__fetch_add_relaxed(&schedule->base, (uint64_t)net);
+        left -= -net;
+    }
+    if (left < 0)
+        return !too_soon(bytes_since);
+    /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
+    size_t threads = gari__thread_count();
+    self->countdown = left + 1;
+    if (threads > 1)
+        self->countdown = left / (int64_t)threads + 1 > 16 ? left / (int64_t)threads + 1 : 16;
+    return false;
+}

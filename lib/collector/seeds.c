@@ -1,0 +1,123 @@
+#include "lib/collector/seeds.h"
+
+#include "concurrency/word.h"
+#include "lib/object/candidate.h"
+
+static struct gari__block *lists[2]; /* [0] young, [1] old only; through gathered_next */
+static struct gari__block *sampled;  /* the sample's place */
+static uint32_t sampled_slot;
+
+static void put_back(struct gari__block *block, int list)
+{
+    block->gathered_next = lists[list];
+    lists[list] = block;
+}
+
+void gari__seeds_put_back(struct gari__block *block, bool has_young)
+{
+    put_back(block, has_young ? 0 : 1);
+}
+
+void gari__seeds_release(struct gari__block *block)
+{
+    struct gari__kind *kind = gari__load_relaxed(&block->kind);
+    if (sampled == block)
+        sampled = NULL;
+    /* From here on the block may go. */
+    gari__store_relaxed(&block->gathered, false);
+    gari__block_unhold(kind, block);
+}
+
+void gari__seeds_take_dirty(void)
+{
+    struct gari__block *block = gari__candidates_take_dirty();
+    while (block) {
+        struct gari__block *next = gari__load_relaxed(&block->dirty_next);
+        bool listed = gari__load_relaxed(&block->gathered);
+        gari__store_relaxed(&block->gathered, true);
+        /* Acquire-release: pairs with list_dirty in candidate.c. After this store the block may be
+         * listed as dirty again. */
+        (void)gari__exchange_acq_rel(&block->dirty, false);
+        if (!listed)
+            put_back(block, 0);
+        else
+            block->gathered_young = true;
+        block = next;
+    }
+    /* Blocks on the old list that have got new candidates move over. */
+    struct gari__block *old = lists[1];
+    lists[1] = NULL;
+    while (old) {
+        struct gari__block *next = old->gathered_next;
+        put_back(old, old->gathered_young ? 0 : 1);
+        old->gathered_young = false;
+        old = next;
+    }
+}
+
+struct gari__block *gari__seeds_detach(bool old_too)
+{
+    struct gari__block *all = lists[0];
+    lists[0] = NULL;
+    if (!old_too)
+        return all;
+    while (lists[1]) {
+        struct gari__block *block = lists[1];
+        lists[1] = block->gathered_next;
+        block->gathered_next = all;
+        all = block;
+    }
+    return all;
+}
+
+bool gari__seeds_any(bool old_too)
+{
+    return lists[0] || (old_too && lists[1]);
+}
+
+/* Whether the block has a candidate that is alive, from slot `from`; dead ones lose their bits. */
+static bool find_live(struct gari__block *block, uint32_t from, uint32_t *found)
+{
+    for (uint32_t slot = from; slot < block->slots; slot++) {
+        uint64_t bits = gari__load_acquire(&block->candidates[slot / 64]) >> (slot % 64);
+        if (bits == 0) {
+            slot |= 63;
+            continue;
+        }
+        slot += (uint32_t)__builtin_ctzll(bits);
+        /* Cleared before the word is read, as everywhere: the slot may be born again and become a
+         * candidate at any moment, and that bit must not be lost. */
+        uint64_t bit = (uint64_t)1 << (slot % 64);
+        gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~bit);
+        if (gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot)))) {
+            gari__fetch_or_acq_rel(&block->candidates[slot / 64], bit);
+            *found = slot;
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t gari__seeds_sample(void)
+{
+    uint32_t slot;
+    if (sampled && find_live(sampled, sampled_slot, &slot)) {
+        sampled_slot = slot;
+        return (uint64_t)(uintptr_t)gari__slot_at(sampled, slot);
+    }
+    sampled = NULL;
+    for (int list = 0; list < 2; list++) {
+        struct gari__block **link = &lists[list];
+        while (*link) {
+            struct gari__block *block = *link;
+            if (find_live(block, 0, &slot)) {
+                sampled = block;
+                sampled_slot = slot;
+                return (uint64_t)(uintptr_t)gari__slot_at(block, slot);
+            }
+            *link = block->gathered_next;
+            gari__seeds_release(block);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* The collector's own lists of blocks that have candidates: those with young ones, and those with
+ * old ones only, which a young collection need not look through. Under the collector's lock. */
+#ifndef GARI_COLLECTOR_SEEDS_H
+#define GARI_COLLECTOR_SEEDS_H
+
+#include "lib/object/self.h"
+
+/* Takes over the blocks that have become dirty since the last time. */
+void gari__seeds_take_dirty(void);
+
+/* Detaches the list of blocks with young candidates, or all lists, linked through gathered_next.
+ * Each block must be put back or released. */
+struct gari__block *gari__seeds_detach(bool old_too);
+void gari__seeds_put_back(struct gari__block *block, bool has_young);
+/* Lets go of a block without candidates. */
+void gari__seeds_release(struct gari__block *block);
+
+/* Whether any block is listed. */
+bool gari__seeds_any(bool old_too);
+
+/* Looks at one of the candidates, the same as last time if it is still one and alive. Returns an
+ * identifier of it, 0 when there is none; drops dead candidates on the way. For telling how long
+ * the candidates have waited. */
+uint64_t gari__seeds_sample(void);
+
+#endif

@@ -1,0 +1,363 @@
+/* The guess: which of the objects that the candidates reach are held from outside? Reads words and
+ * fields as it comes to them, while threads change both; a wrong guess costs time, nothing else. */
+#include "concurrency/word.h"
+#include "lib/collector/pass.h"
+#include "lib/collector/seeds.h"
+#include "lib/heap/memory.h"
+#include "lib/object/count.h"
+#include "lib/object/edges.h"
+
+/* Ages from here on are all the same. */
+#define OLDEST 16384
+
+uint64_t gari__epoch = 1;
+
+void gari__epoch_advance(void)
+{
+    /* Written under the collector's lock, read by anybody. */
+    gari__store_relaxed(&gari__epoch, gari__epoch + 1);
+    gari__store_relaxed(&gari__birth_stamp, (uint16_t)gari__epoch);
+}
+
+struct restamping {
+    uint16_t now;
+    uint16_t boundary; /* ages above it are generation 2 */
+};
+
+static void restamp(struct gari__block *block, void *arg)
+{
+    const struct restamping *how = arg;
+    uint32_t carved = gari__load_acquire(&block->carved);
+    for (uint32_t slot = 0; slot < carved; slot++) {
+        uint16_t *birth = &block->side[slot].birth;
+        uint16_t age = (uint16_t)(how->now - gari__load_relaxed(birth));
+        uint16_t most = age > how->boundary ? OLDEST : GARI__BOUNDARY_AGE;
+        /* A newborn's stamp that is overwritten here by a race makes it older: a hint, no harm. */
+        if (age > most)
+            gari__store_relaxed(birth, (uint16_t)(how->now - most));
+    }
+}
+
+void gari__restamp(uint64_t boundary)
+{
+    struct restamping how = {(uint16_t)gari__epoch, (uint16_t)(gari__epoch - boundary)};
+    gari__runs_walk(restamp, &how);
+}
+
+/* Whether an object with that stamp was born at or after `since` and before `epoch`. */
+static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
+{
+    int16_t age = (int16_t)(uint16_t)((uint16_t)epoch - stamp);
+    uint64_t oldest = epoch - since;
+    return age > 0 && (oldest >= OLDEST || age <= (int16_t)oldest);
+}
+
+static inline bool born_before(uint16_t stamp, uint64_t epoch)
+{
+    return (int16_t)(uint16_t)((uint16_t)epoch - stamp) > 0;
+}
+
+void gari__queue_push(struct gari__pass *pass, gari_object *object)
+{
+    struct gari__queue *queue = &pass->queue;
+    if (queue->count == queue->room) {
+        size_t room = queue->room ? queue->room * 2 : 1024;
+        gari_object **stack = gari__memory_resize(queue->stack, room * sizeof *stack);
+        if (!stack) {
+            pass->out_of_memory = true;
+            return;
+        }
+        queue->stack = stack;
+        queue->room = room;
+    }
+    queue->stack[queue->count++] = object;
+}
+
+gari_object *gari__queue_pop(struct gari__queue *queue)
+{
+    while (queue->fetch_count < GARI__PREFETCH && queue->count > 0) {
+        gari_object *object = queue->stack[--queue->count];
+        __builtin_prefetch(object);
+        queue->fetching[(queue->fetch_first + queue->fetch_count++) % GARI__PREFETCH] = object;
+    }
+    if (queue->fetch_count == 0)
+        return NULL;
+    gari_object *object = queue->fetching[queue->fetch_first];
+    queue->fetch_first = (queue->fetch_first + 1) % GARI__PREFETCH;
+    queue->fetch_count--;
+    return object;
+}
+
+size_t gari__walk_some(struct gari__pass *pass, gari_visit visit)
+{
+    struct gari__queue *queue = &pass->queue;
+    gari_object *object = queue->current;
+    const struct gari__shape *shape = gari__shape_of(object);
+    size_t next = GARI__EDGES_DONE;
+    gari__section_begin();
+    /* Alive in this section: its memory, and what its fields refer to, stay until the end of it. */
+    uint64_t word = gari__load_acquire(gari__word_of(object));
+    if (gari__is_alive(word))
+        next = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
+    gari__section_end();
+    size_t cost = next == GARI__EDGES_DONE ? 1 + shape->type.refs.count : next - queue->at;
+    if (next == GARI__EDGES_DONE) {
+        queue->current = NULL;
+        queue->at = 0;
+    } else {
+        queue->at = next;
+    }
+    return cost;
+}
+
+/* Works through the queue. Returns what is left of the budget: more than 0 when it is empty. */
+static size_t drain(struct gari__pass *pass, gari_visit visit, size_t budget)
+{
+    struct gari__queue *queue = &pass->queue;
+    while (budget > 0 && !pass->out_of_memory) {
+        if (!queue->current && (queue->current = gari__queue_pop(queue)) == NULL)
+            break;
+        size_t cost = gari__walk_some(pass, visit);
+        budget -= cost < budget ? cost : budget;
+    }
+    return budget;
+}
+
+/* The block's scratch array, made at first need. The caller keeps the block from being released. */
+static uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
+{
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    if (gari__likely(scratch != NULL))
+        return scratch;
+    scratch = gari__memory_new(block->slots * sizeof *scratch);
+    if (!scratch) {
+        pass->out_of_memory = true;
+        return NULL;
+    }
+    gari__block_set_scratch(block, pass->which, scratch);
+    block->touched_next[pass->which] = pass->touched;
+    pass->touched = block;
+    return scratch;
+}
+
+void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since)
+{
+    int which = pass->which;
+    struct gari__queue queue = pass->queue;
+    struct gari__member *members = pass->members;
+    size_t room = pass->member_room;
+    queue.count = queue.fetch_count = 0;
+    queue.current = NULL;
+    queue.at = 0;
+    *pass = (struct gari__pass){.which = which,
+                                .phase = GARI__SEEDING,
+                                .generation = generation,
+                                .whole = since == 0,
+                                .since = since,
+                                .young_since = young_since,
+                                .epoch = gari__epoch,
+                                .queue = queue,
+                                .members = members,
+                                .member_room = room};
+    gari__seeds_take_dirty();
+    pass->block = gari__seeds_detach(which == GARI__OLD);
+}
+
+/* Enters the candidates of one block. Returns whether it keeps young ones, old ones. */
+static void seed_block(struct gari__pass *pass, struct gari__block *block, bool *young, bool *old)
+{
+    for (uint32_t slot = 0; slot < block->slots; slot++) {
+        uint64_t bits = gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64);
+        if (bits == 0) {
+            slot |= 63;
+            continue;
+        }
+        slot += (uint32_t)__builtin_ctzll(bits);
+        uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
+        if (!pass->whole && !born_between(birth, pass->since, pass->epoch)) {
+            /* Left for another pass: a young one if it is of generation 0 or 1. */
+            if (born_before(birth, pass->young_since))
+                *old = true;
+            else
+                *young = true;
+            continue;
+        }
+        uint32_t *scratch = touch(pass, block);
+        if (!scratch) {
+            *young = true;
+            return;
+        }
+        /* Before anything of the object is read: a reference that goes after this makes it a
+         * candidate again. Acquire: pairs with set_bit, so the word is as new as the filer saw. */
+        if (!GARI_MUTANT(LATE_CLEAR))
+            gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~((uint64_t)1 << (slot % 64)));
+        gari_object *object = gari__slot_at(block, slot);
+        uint64_t word = gari__load_acquire(gari__word_of(object));
+        if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
+            continue;
+        pass->candidates++;
+        if (!(scratch[slot] & GARI__REACHED)) {
+            scratch[slot] |= GARI__REACHED | GARI__SEED;
+            gari__queue_push(pass, object);
+        }
+    }
+}
+
+size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
+{
+    while (pass->block && budget > 0) {
+        struct gari__block *block = pass->block;
+        pass->block = block->gathered_next;
+        bool young = false, old = false;
+        if (!pass->out_of_memory)
+            seed_block(pass, block, &young, &old);
+        else
+            young = true;
+        if (young || old)
+            gari__seeds_put_back(block, young);
+        else
+            gari__seeds_release(block);
+        size_t cost = 1 + block->slots / 64;
+        budget -= cost < budget ? cost : budget;
+    }
+    if (!pass->block) {
+        if (pass->whole) {
+            /* Only now: whatever made an object a candidate that was just taken happened before
+             * this, so all of that garbage was born before it, and a candidate that is found to be
+             * held by a newborn may be dropped. */
+            gari__epoch_advance();
+            pass->epoch = gari__epoch;
+        }
+        pass->phase = GARI__GATHER;
+    }
+    return budget;
+}
+
+static void gather_edge(gari_slot *slot, void *arg)
+{
+    struct gari__pass *pass = arg;
+    gari_object *target = gari__load_acquire(&slot->pointer);
+    if (!target)
+        return;
+    struct gari__block *block = gari__block_of(target);
+    if (!gari__shape_of_block(block)->tracked)
+        return;
+    uint32_t index = gari__slot_of(block, target);
+    if (!born_between(gari__load_relaxed(&block->side[index].birth), pass->since, pass->epoch))
+        return;
+    uint32_t *scratch = touch(pass, block);
+    if (!scratch)
+        return;
+    uint32_t state = scratch[index];
+    scratch[index] = (state | GARI__REACHED) + 1;
+    if (!(state & GARI__REACHED))
+        gari__queue_push(pass, target);
+}
+
+size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
+{
+    budget = drain(pass, gather_edge, budget);
+    if (budget > 0) {
+        pass->phase = GARI__SCAN;
+        pass->block = pass->touched;
+        pass->slot = 0;
+    }
+    return budget;
+}
+
+static void live_edge(gari_slot *slot, void *arg)
+{
+    struct gari__pass *pass = arg;
+    gari_object *target = gari__load_acquire(&slot->pointer);
+    struct gari__block *block;
+    if (!target)
+        return;
+    uint32_t *state = gari__scratch_at(pass, target, &block);
+    if (!state || (*state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
+        return;
+    *state |= GARI__LIVE;
+    gari__queue_push(pass, target);
+}
+
+size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
+{
+    while (budget > 0 && !pass->out_of_memory) {
+        budget = drain(pass, live_edge, budget);
+        if (budget == 0 || !pass->block)
+            break;
+        struct gari__block *block = pass->block;
+        uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+        while (pass->slot < block->slots && budget > 0) {
+            uint32_t slot = pass->slot++;
+            if ((scratch[slot] & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
+                continue;
+            budget--;
+            pass->examined++;
+            gari_object *object = gari__slot_at(block, slot);
+            uint64_t word = gari__load_acquire(gari__word_of(object));
+            if ((word & GARI__IMMORTAL) ||
+                gari__count_of(word) > (scratch[slot] & GARI__EDGES_MASK)) {
+                scratch[slot] |= GARI__LIVE;
+                gari__queue_push(pass, object);
+            }
+        }
+        if (pass->slot == block->slots) {
+            pass->block = block->touched_next[pass->which];
+            pass->slot = 0;
+            budget -= budget > 0; /* an empty stretch costs something too */
+            if (!pass->block && budget == 0)
+                break;
+        }
+    }
+    if (pass->out_of_memory)
+        return budget;
+    if (!pass->block && !pass->queue.current && !pass->queue.count && !pass->queue.fetch_count) {
+        pass->phase = GARI__MEMBERS;
+        pass->block = pass->touched;
+        pass->slot = 0;
+    }
+    return budget;
+}
+
+static bool add_member(struct gari__pass *pass, gari_object *object)
+{
+    if (pass->member_count == pass->member_room) {
+        size_t room = pass->member_room ? pass->member_room * 2 : 256;
+        struct gari__member *members = gari__memory_resize(pass->members, room * sizeof *members);
+        if (!members)
+            return false;
+        pass->members = members;
+        pass->member_room = room;
+    }
+    pass->members[pass->member_count++] = (struct gari__member){object, 0};
+    return true;
+}
+
+size_t gari__phase_members(struct gari__pass *pass, size_t budget)
+{
+    while (budget > 0 && pass->block) {
+        struct gari__block *block = pass->block;
+        uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+        for (; pass->slot < block->slots && budget > 0; pass->slot++) {
+            uint32_t slot = pass->slot;
+            if ((scratch[slot] & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
+                continue;
+            budget--;
+            if (!add_member(pass, gari__slot_at(block, slot))) {
+                pass->out_of_memory = true;
+                return budget;
+            }
+            scratch[slot] |= GARI__MEMBER;
+        }
+        if (pass->slot == block->slots) {
+            pass->block = block->touched_next[pass->which];
+            pass->slot = 0;
+            budget -= budget > 0;
+        }
+    }
+    if (!pass->block) {
+        pass->phase = pass->member_count ? GARI__V1 : GARI__END;
+        pass->member = 0;
+    }
+    return budget;
+}

@@ -1,0 +1,267 @@
+/* gari's background thread, and what the threads of the service do for the collector. */
+#include "concurrency/clock.h"
+#include "concurrency/grace.h"
+#include "concurrency/rcu.h"
+#include "lib/collector/collector.h"
+#include "lib/collector/seeds.h"
+#include "lib/object/candidate.h"
+#include "lib/object/death.h"
+#include "lib/object/limbo.h"
+#include "lib/object/waiting.h"
+
+#include <errno.h>
+#include <sched.h>
+
+/* Edges in one slice of the background thread, between two moments at which others get the lock. */
+#define WORKER_BUDGET 8192u
+/* About 20 microseconds of a mutator's time. */
+#define HELP_BUDGET 512u
+/* So much allocated since a young collection was due: the collector is outrun. */
+#define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+#define HELP_EVERY 16
+#define HELP_WAIT_NS 20000u
+#define LIMBO_TICK_NS 10000000u
+#define CANDIDATE_TICK_NS 100000000u
+/* In manual mode allocation drives a grace period when so much memory waits for one. */
+#define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started;   /* atomically */
+    uint64_t turns; /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread;
+    bool kicked;
+    bool stop;
+    bool
+        barred; /* a shutdown is going on: callbacks must not start the threads again; atomically */
+    pthread_t thread;
+} worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+/* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
+static uint64_t work(struct gari__object_thread *self)
+{
+    uint64_t ticket = 0;
+    enum gari__slice slice;
+    do {
+        /* First what is dead already: it may be all that made a collection look due. */
+        bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
+        pthread_mutex_lock(&gari__collector.lock);
+        slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
+                                  &ticket);
+        pthread_mutex_unlock(&gari__collector.lock);
+        if (slice == GARI__SLICE_WAITS)
+            gari__grace_wait(ticket, LIMBO_TICK_NS);
+        if (gari__limbo_any())
+            gari__limbo_free(self, WORKER_BUDGET);
+    } while (slice == GARI__SLICE_WORKED);
+    if (slice == GARI__SLICE_WAITS)
+        return 0;
+    if (gari__waiting_any(GARI__DYING))
+        return 0;
+    if (gari__limbo_any()) {
+        gari__limbo_seal();
+        return LIMBO_TICK_NS;
+    }
+    pthread_mutex_lock(&gari__collector.lock);
+    bool candidates = gari__candidates_any() || gari__seeds_any(true);
+    pthread_mutex_unlock(&gari__collector.lock);
+    return candidates ? CANDIDATE_TICK_NS : UINT64_MAX;
+}
+
+static void sleep_for(uint64_t ns)
+{
+    uint64_t at = gari__now_ns() + ns;
+    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
+    pthread_mutex_lock(&worker.lock);
+    if (ns == UINT64_MAX) {
+        /* Pairs with gari__suspect and gari__limbo_note: either they see the flag, or this look sees
+         * their work. */
+        (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
+        bool nothing = !gari__limbo_any() && !gari__candidates_any();
+        while (nothing && !worker.kicked && !worker.stop)
+            pthread_cond_wait(&worker.wake, &worker.lock);
+        gari__store_relaxed(&gari__collector_asleep, false);
+    } else {
+        while (!worker.kicked && !worker.stop &&
+               pthread_cond_clockwait(&worker.wake, &worker.lock, CLOCK_MONOTONIC, &until) !=
+                   ETIMEDOUT)
+            ;
+    }
+    worker.kicked = false;
+    pthread_mutex_unlock(&worker.lock);
+}
+
+static void *worker_main(void *unused)
+{
+    (void)unused;
+    struct gari__object_thread *self = gari__enter("the collector's thread");
+    if (self->heap.thread.shared) {
+        /* No memory for a record of its own: mutators that outrun the collector do the work. */
+        gari__leave(self);
+        return NULL;
+    }
+    gari__thread_is_own();
+    for (;;) {
+        gari__fetch_add_acq_rel(&worker.turns, 1);
+        uint64_t ns = work(self);
+        gari__fetch_add_acq_rel(&worker.turns, 1);
+        pthread_mutex_lock(&worker.lock);
+        bool stop = worker.stop;
+        pthread_mutex_unlock(&worker.lock);
+        if (stop)
+            break;
+        if (ns)
+            sleep_for(ns);
+    }
+    gari__leave(self);
+    gari__thread_detach();
+    return NULL;
+}
+
+void gari__worker_ensure(const char *call)
+{
+    if (gari__likely(gari__load_acquire(&worker.started)) || gari__load_relaxed(&worker.barred))
+        return;
+    gari__fork_check(call);
+    pthread_mutex_lock(&worker.lock);
+    if (!worker.started) {
+        worker.stop = false;
+        if (gari__collector.mode != GARI_MODE_MANUAL)
+            gari__grace_start();
+        if (gari__collector.mode == GARI_MODE_BACKGROUND)
+            worker.has_thread = gari__thread_create(&worker.thread, "gari-collector", worker_main);
+        gari__store_release(&worker.started, true);
+    }
+    pthread_mutex_unlock(&worker.lock);
+}
+
+uint64_t gari__worker_turns(void)
+{
+    return gari__load_acquire(&worker.turns);
+}
+
+void gari__worker_stop(void)
+{
+    pthread_mutex_lock(&worker.lock);
+    bool has_thread = worker.has_thread;
+    gari__store_relaxed(&worker.barred, true);
+    worker.stop = true;
+    pthread_cond_signal(&worker.wake);
+    pthread_mutex_unlock(&worker.lock);
+    if (has_thread)
+        pthread_join(worker.thread, NULL);
+    gari__grace_stop();
+    pthread_mutex_lock(&worker.lock);
+    worker.has_thread = false;
+    gari__store_release(&worker.started, false);
+    pthread_mutex_unlock(&worker.lock);
+}
+
+void gari__worker_allow(void)
+{
+    gari__store_relaxed(&worker.barred, false);
+}
+
+void gari__worker_kick(void)
+{
+    pthread_mutex_lock(&worker.lock);
+    worker.kicked = true;
+    pthread_cond_signal(&worker.wake);
+    pthread_mutex_unlock(&worker.lock);
+}
+
+void gari__upcall_wake(void)
+{
+    if (gari__collector.mode != GARI_MODE_BACKGROUND)
+        return;
+    gari__worker_ensure("gari");
+    gari__worker_kick();
+}
+
+void gari__upcall_waited(uint64_t begin)
+{
+    uint64_t took = gari__now_ns() - begin;
+    uint64_t longest = gari__load_relaxed(&gari__collector.longest_wait);
+    while (took > longest && !gari__cas_acq_rel(&gari__collector.longest_wait, &longest, took))
+        ;
+}
+
+static void note_help(uint64_t begin)
+{
+    gari__upcall_waited(begin);
+    gari__fetch_add_relaxed(&gari__collector.helped, 1);
+}
+
+/* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
+ * with; a mutator that has outrun the collector then waits for its turn, a bounded moment, so that
+ * garbage cannot grow faster than it is collected. */
+static void help_collect(struct gari__object_thread *self, uint64_t debt)
+{
+    uint64_t begin = gari__now_ns(), ticket;
+    uint64_t patience = debt < OUTRUN_BYTES       ? 0
+                        : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
+                                                  : 4 * HELP_WAIT_NS;
+    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
+        if (gari__now_ns() - begin >= patience) {
+            if (patience)
+                note_help(begin);
+            return;
+        }
+        sched_yield();
+    }
+    enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
+    pthread_mutex_unlock(&gari__collector.lock);
+    if (slice == GARI__SLICE_WAITS && debt >= OUTRUN_BYTES && !gari__in_section())
+        gari__grace_wait(ticket, HELP_WAIT_NS);
+    note_help(begin);
+}
+
+static bool may_help(const struct gari__object_thread *self)
+{
+    return !self->collecting && !self->callbacks && !self->unwinding;
+}
+
+void gari__upcall_allocated(struct gari__object_thread *self)
+{
+    bool due = gari__schedule_check(self);
+    if (gari__collector.mode == GARI_MODE_MANUAL || !may_help(self))
+        return;
+    bool open = gari__load_relaxed(&gari__collector.open);
+    if (!due && !open)
+        return;
+    uint64_t debt = gari__schedule_debt();
+    if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
+        /* What is dead already may be all that made a collection look due. */
+        gari__deaths_run(self, GARI__DEATH_BUDGET);
+        self->countdown = HELP_EVERY;
+        return;
+    }
+    if (gari__collector.mode == GARI_MODE_INLINE || debt >= OUTRUN_BYTES) {
+        /* About 32 edges of work for each allocation: more than any object costs. */
+        self->countdown = HELP_EVERY;
+        help_collect(self, debt);
+    } else if (!open) {
+        gari__worker_kick();
+    }
+}
+
+void gari__upcall_refill(struct gari__object_thread *self)
+{
+    gari__worker_ensure("gari_new");
+    if (!may_help(self) || (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)))
+        return;
+    uint64_t begin = gari__now_ns();
+    if (gari__waiting_any(GARI__DYING))
+        gari__deaths_run(self, HELP_BUDGET);
+    if (gari__collector.mode == GARI_MODE_INLINE)
+        gari__limbo_seal_idle();
+    gari__limbo_free(self, HELP_BUDGET);
+    if (gari__collector.mode == GARI_MODE_MANUAL && !gari__in_section() &&
+        gari__limbo_read_stats().bytes > MANUAL_LIMBO_BYTES) {
+        gari__limbo_seal();
+        gari__grace_wait(gari__limbo_last_ticket(), 0);
+        gari__limbo_free(self, HELP_BUDGET);
+    }
+    note_help(begin);
+}

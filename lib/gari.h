@@ -1,0 +1,448 @@
+/* gari: reference-counted objects for multithreaded C, with a collector that finds the cycles the
+ * counts miss while every thread keeps running.
+ *
+ *   struct node { gari_object header; long value; GARI_REF(struct node) next; };
+ *   static const gari_type node_type =
+ *       GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next));
+ *
+ *   struct node *a = gari_new(&node_type), *b = gari_new(&node_type);
+ *   gari_store(&a->next, b);  gari_store(&b->next, a);   // a cycle
+ *   gari_decref(a);  gari_decref(b);                     // only the cycle holds them now
+ *   gari_collect(2);                                     // 2, or let the collector find them
+ *
+ * Words used below. An OWNED reference must be given back by whoever has it (gari_decref, or a call
+ * that steals it). A BORROWED pointer is valid only until the gari_read_end that closes the read
+ * section in which it was obtained. An EDGE is a counted reference held in a field of an object.
+ *
+ * Threads. Every function may be called by any thread at any time unless its comment says
+ * otherwise; a thread attaches itself at first use and is detached when it exits. No function may
+ * be called from a signal handler. gari keeps references and lifetimes safe; the plain payload of
+ * an object is its user's to synchronise.
+ *
+ * Errors. Misuse that can be detected cheaply (a count driven below zero, a dead object used, a
+ * type without its size) ends in one sentence on stderr, the hook of gari_set_fatal_hook, and
+ * abort(). Out of memory is NULL or ENOMEM and leaves the heap as it was.
+ */
+#ifndef GARI_H
+#define GARI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if UINTPTR_MAX != UINT64_MAX
+#error "gari needs a 64-bit machine: a reference count and its version share one 64-bit word"
+#endif
+
+#if defined(__GNUC__)
+#define GARI_API __attribute__((visibility("default")))
+#else
+#define GARI_API
+#endif
+
+#ifdef __cplusplus
+#define GARI_DEFAULT_ = {} /* so that C++ does not warn of members that GARI_TYPE leaves out */
+extern "C" {
+#else
+#define GARI_DEFAULT_
+#endif
+
+#define GARI_VERSION_MAJOR 0
+#define GARI_VERSION_MINOR 1
+#define GARI_VERSION_PATCH 0
+#define GARI_VERSION (GARI_VERSION_MAJOR * 10000 + GARI_VERSION_MINOR * 100 + GARI_VERSION_PATCH)
+
+/* The version of the library that was linked or loaded, as GARI_VERSION spells it. */
+GARI_API int gari_version(void);
+
+/* ---- Objects ------------------------------------------------------------------------------ */
+
+/* The refcount word. Nobody but gari reads or writes it. */
+typedef struct gari_word {
+    uint64_t bits;
+} gari_word;
+
+/* First member of every object, and it must be named `header`: that is how the macros below tell
+ * an object from any other pointer at compile time. Eight bytes. */
+typedef struct gari_object {
+    gari_word header;
+} gari_object;
+
+/* Where a reference lives. Use GARI_REF to declare one; only a traverse callback meets it bare. */
+typedef struct gari_slot {
+    gari_object *pointer;
+} gari_slot;
+
+/* A field that holds a counted reference to a T (or NULL): GARI_REF(struct node) next, prev;
+ * In a global or static variable it is a root: what it holds counts as referenced from outside. */
+#define GARI_REF(T)                                                                                \
+    union {                                                                                        \
+        gari_slot gari_slot_;                                                                      \
+        T *gari_type_;                                                                             \
+    }
+
+/* A field that may refer to objects of any type. */
+typedef GARI_REF(void) gari_ref;
+
+/* A root: GARI_ROOT(struct index) current; zero-initialised; used with the field operations. */
+#define GARI_ROOT(T) GARI_REF(T)
+
+/* ---- Types -------------------------------------------------------------------------------- */
+
+/* Called by a traverse callback once for every reference field of the object. */
+typedef void (*gari_visit)(gari_slot *slot, void *arg);
+
+#define GARI_MAX_REFS 16
+
+/* Offsets of the reference fields; filled in by GARI_REFS. */
+typedef struct gari_type_refs {
+    uint32_t count;
+    uint32_t offset[GARI_MAX_REFS];
+} gari_type_refs;
+
+/* The trailing array of a variable-length type; filled in by GARI_REF_ITEMS or GARI_ITEMS. */
+typedef struct gari_type_items {
+    uint32_t length_offset;
+    uint32_t offset;
+    uint32_t size;
+    uint32_t are_refs;
+} gari_type_items;
+
+/* Describes the objects of one type. Static, constant, and alive as long as any object of it.
+ * Initialise it with GARI_TYPE. */
+typedef struct gari_type {
+    size_t struct_size; /* of this descriptor, so that it can grow; set by GARI_TYPE */
+    const char *name;   /* what messages and reports call the type */
+    size_t size;        /* of the object, in bytes; set by GARI_TYPE */
+    size_t align; /* what it asks for, at most 64; set by GARI_TYPE. Every object is aligned to
+                           this and to 8. */
+    gari_type_refs refs GARI_DEFAULT_;   /* fields at fixed offsets: GARI_REFS */
+    gari_type_items items GARI_DEFAULT_; /* a trailing array: GARI_REF_ITEMS, GARI_ITEMS */
+
+    /* For references that are not at fixed offsets: calls visit(slot, arg) once for each. It may
+     * run on any thread, at any time, beside the threads that change the object, also on an object
+     * that is still all zero; so it only reads memory that stays valid for a grace period (see
+     * reclaim, gari_defer) and takes no lock. A reference has ONE place: an object that moves its
+     * references to a new store publishes the store by one pointer, which traverse loads once with
+     * acquire, and never writes to the old one again. */
+    void (*traverse)(void *self, gari_visit visit, void *arg) GARI_DEFAULT_;
+
+    /* At death, on the thread that dropped the last reference or on the collector's: gives back
+     * what is not memory. The object's references are still in place but may lead to objects that
+     * are dead too: borrow from them, do not load, store or take. Readers may still be looking at
+     * the payload. Must not store `self` anywhere and must not block on a thread that collects. */
+    void (*dispose)(void *self) GARI_DEFAULT_;
+
+    /* After the grace period, when no reader and no traverse can see the object: frees memory that
+     * the payload points to. The references are gone by then. */
+    void (*reclaim)(void *self) GARI_DEFAULT_;
+
+    int reserved;
+} gari_type;
+
+/* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */
+#define GARI_TYPE(...) GARI_TYPE_(__VA_ARGS__, .reserved = 0)
+#define GARI_TYPE_(T, ...)                                                                         \
+    {                                                                                              \
+        .struct_size = sizeof(gari_type), .name = #T,                                              \
+        .size = sizeof(T) / (offsetof(T, header) == 0), .align = __alignof__(T), __VA_ARGS__       \
+    }
+
+/* .refs = GARI_REFS(struct node, next, prev): up to 16 fields declared with GARI_REF. */
+#define GARI_REFS(...) GARI_CAT_(GARI_REFS_, GARI_COUNT_(__VA_ARGS__))(__VA_ARGS__)
+
+/* .items = GARI_REF_ITEMS(struct vec, length, items): `size_t length; GARI_REF(T) items[];` at the
+ * end of the struct. gari_new_items sets length; nobody changes it afterwards. */
+#define GARI_REF_ITEMS(T, LENGTH, ITEMS)                                                           \
+    {                                                                                              \
+        (uint32_t) offsetof(T, LENGTH),                                                            \
+            (uint32_t)(offsetof(T, ITEMS) + 0 * sizeof(((T *)0)->ITEMS[0].gari_slot_)),            \
+            (uint32_t)sizeof(((T *)0)->ITEMS[0]), 1                                                \
+    }
+
+/* .items = GARI_ITEMS(struct text, length, bytes): a trailing array of plain data. */
+#define GARI_ITEMS(T, LENGTH, ITEMS)                                                               \
+    {                                                                                              \
+        (uint32_t) offsetof(T, LENGTH), (uint32_t)offsetof(T, ITEMS),                              \
+            (uint32_t)sizeof(((T *)0)->ITEMS[0]), 0                                                \
+    }
+
+/* A new object, its payload and fields zero. Returns: an owned reference (count 1), or NULL when
+ * memory or the memory limit is exhausted. Outside a read section, reaching the limit first runs a
+ * full collection. A type that is wrong (no size, an offset outside it) is fatal. */
+GARI_API void *gari_new(const gari_type *type);
+
+/* The same for a type with a trailing array of `length` items, zeroed. NULL also when the size
+ * overflows. */
+GARI_API void *gari_new_items(const gari_type *type, size_t length);
+
+/* ---- Counts ------------------------------------------------------------------------------- */
+
+/* Takes a new reference to an object to which the caller holds one. Returns object, now also owned.
+ * NULL is allowed and returned. A count beyond 2^25 makes the object immortal: never freed. */
+GARI_API gari_object *gari_incref(gari_object *object);
+
+/* Gives back an owned reference; NULL is allowed. The last one disposes of the object at once, and
+ * of what only it held, iteratively and up to a budget of edges; the rest is taken apart by later
+ * calls or by the collector. Memory is reused after a grace period. */
+GARI_API void gari_decref(gari_object *object);
+
+/* Turns a borrowed pointer into an owned reference, inside the read section in which it was
+ * borrowed. False when the object's last reference has gone meanwhile. */
+GARI_API bool gari_try_incref(gari_object *object);
+
+/* The object's count: exact for what the caller can know (others may change it at any time). */
+GARI_API size_t gari_getrefcount(const gari_object *object);
+
+/* The generation (0, 1 or 2) that the object belongs to: since which collection it has lived. */
+GARI_API int gari_generation(const gari_object *object);
+
+/* Whether the collector looks at the object: its type has reference fields. */
+GARI_API bool gari_is_tracked(const gari_object *object);
+
+/* The type that the object was made with. */
+GARI_API const gari_type *gari_type_of(const gari_object *object);
+
+/* ---- Fields ------------------------------------------------------------------------------- */
+/* `f` points to a field declared with GARI_REF; the object that contains it must be held (owned or
+ * borrowed) by the caller. p must be of the field's type, or void *. Each is atomic. */
+
+/* Reads the field. Returns an owned reference, or NULL. */
+#define gari_load(f) GARI_TYPED_(f, gari_slot_load(GARI_SLOT_(f)))
+
+/* Reads the field inside a read section. Returns a borrowed pointer, or NULL. */
+#define gari_borrow(f) GARI_TYPED_(f, gari_slot_borrow(GARI_SLOT_(f)))
+
+/* Makes the field refer to p (or NULL); the caller keeps its own reference to p. */
+#define gari_store(f, p) gari_slot_store(GARI_SLOT_(f), GARI_VALUE_(f, p))
+
+/* The same, but steals the caller's reference to p. */
+#define gari_move(f, p) gari_slot_move(GARI_SLOT_(f), GARI_VALUE_(f, p))
+
+/* Empties the field. Returns what it held, now owned by the caller, or NULL. */
+#define gari_take(f) GARI_TYPED_(f, gari_slot_take(GARI_SLOT_(f)))
+
+/* Steals p, puts it in the field, returns what the field held, now owned by the caller. */
+#define gari_exchange(f, p) GARI_TYPED_(f, gari_slot_exchange(GARI_SLOT_(f), GARI_VALUE_(f, p)))
+
+/* If the field holds `expected`, steals `desired`, puts it there, and returns true: the caller now
+ * owns the reference to `expected` that was the field's. Otherwise changes nothing and returns
+ * false. `expected` must be NULL, owned, or borrowed in the current read section. */
+#define gari_compare_exchange(f, expected, desired)                                                \
+    gari_slot_compare_exchange(GARI_SLOT_(f), GARI_VALUE_(f, expected), GARI_VALUE_(f, desired))
+
+/* First filling of a field that is still NULL, in an object that nobody else has seen yet: a plain
+ * store. Steals p. Fatal when p is the object that contains the field. */
+#define gari_init(f, p) gari_slot_init(GARI_SLOT_(f), GARI_VALUE_(f, p))
+
+/* What the macros call, for language bindings and generic code. Same contracts, no type check. */
+GARI_API void *gari_slot_load(gari_slot *slot);
+GARI_API void *gari_slot_borrow(gari_slot *slot);
+GARI_API void gari_slot_store(gari_slot *slot, void *object);
+GARI_API void gari_slot_move(gari_slot *slot, void *object);
+GARI_API void *gari_slot_take(gari_slot *slot);
+GARI_API void *gari_slot_exchange(gari_slot *slot, void *object);
+GARI_API bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired);
+GARI_API void gari_slot_init(gari_slot *slot, void *object);
+
+/* For a traverse callback: GARI_VISIT(&self->left, visit, arg). */
+#define GARI_VISIT(f, visit, arg) (visit)(GARI_SLOT_(f), (arg))
+
+/* ---- Read sections ------------------------------------------------------------------------ */
+
+/* Opens and closes a read section (RCU, userspace-rcu's bulletproof flavour). What is borrowed
+ * inside stays readable until the end. Sections nest, cost about a nanosecond, never wait, and must
+ * end soon: memory of the whole process waits for them. A section belongs to one thread. Calls that
+ * wait for a grace period (gari_collect, gari_step, gari_shutdown) are fatal inside one. */
+GARI_API void gari_read_begin(void);
+GARI_API void gari_read_end(void);
+
+/* Calls fn(arg) once, after every read section that is open now has ended: for memory that an
+ * object has replaced while readers or traverse may still see it. Runs on a thread of gari's or
+ * inside a later call of any thread. Returns 0, or ENOMEM (then nothing will be called). */
+GARI_API int gari_defer(void (*fn)(void *arg), void *arg);
+
+/* ---- The collector ------------------------------------------------------------------------ */
+
+/* Who does the work; see docs/guide.md. */
+typedef enum gari_mode {
+    GARI_MODE_BACKGROUND = 0, /* threads of gari's own; mutators that outrun them help */
+    GARI_MODE_INLINE = 1,     /* slices inside gari_new; one thread, for grace periods only */
+    GARI_MODE_MANUAL = 2      /* nothing but gari_collect and gari_step; no threads */
+} gari_mode;
+
+typedef struct gari_config {
+    size_t struct_size; /* sizeof(gari_config); set by GARI_CONFIG_INIT */
+    gari_mode mode;
+    size_t memory_limit; /* bytes of heap, 0: none */
+    int threshold[3];    /* see gari_set_threshold */
+} gari_config;
+
+#define GARI_CONFIG_INIT                                                                           \
+    {                                                                                              \
+        sizeof(gari_config), GARI_MODE_BACKGROUND, 0,                                              \
+        {                                                                                          \
+            700, 10, 10                                                                            \
+        }                                                                                          \
+    }
+
+/* Sets the configuration; only before the process's first other use of gari, or after
+ * gari_shutdown. Returns 0, EBUSY when it is too late, EINVAL when a value is out of range. */
+GARI_API int gari_configure(const gari_config *config);
+
+/* Collects generation 0, 1 or 2 (each with the younger ones) on the calling thread, to the end.
+ * Returns the number of tracked objects that the cycle collector freed; 0 for a call from a
+ * callback, which is queued instead. A generation out of range, or a call inside a read section, is
+ * fatal. Waits for other collections and for a grace period. */
+GARI_API size_t gari_collect(int generation);
+
+/* Does up to `budget` edges of whatever work waits (an open collection, one that is due, unfinished
+ * destruction, memory past its grace period). Returns true when work is left. May wait for a grace
+ * period in manual mode. For services that schedule the work themselves. */
+GARI_API bool gari_step(size_t budget);
+
+/* Thresholds as in CPython, default (700, 10, 10): a collection of generation 0 is due when
+ * allocations minus deallocations of tracked objects since the last one exceed threshold0; of
+ * generation 1 after more than threshold1 of those; of generation 2 after more than threshold2 of
+ * these. 0 switches a generation's automatic collection off; for threshold0, all. Negative: EINVAL. */
+GARI_API int gari_set_threshold(int threshold0, int threshold1, int threshold2);
+GARI_API void gari_get_threshold(int threshold[3]);
+
+/* The three counters that the thresholds are compared with. Reading changes nothing. */
+GARI_API void gari_get_count(size_t count[3]);
+
+/* Automatic collection on and off (it starts on). Both return whether it was on before. Counts,
+ * prompt deaths and gari_collect work all the same. */
+GARI_API bool gari_enable(void);
+GARI_API bool gari_disable(void);
+GARI_API bool gari_is_enabled(void);
+
+/* The most bytes of heap; 0: no limit. gari_new returns NULL rather than pass it. */
+GARI_API void gari_set_memory_limit(size_t bytes);
+
+/* Ends all background work: joins gari's threads, frees all garbage, and calls report (may be NULL)
+ * once for each type of which objects are left. Returns the number of objects left. The caller must
+ * be the last user; gari may be used again afterwards. */
+GARI_API size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_t bytes,
+                                             void *arg),
+                              void *arg);
+
+/* ---- Inspection --------------------------------------------------------------------------- */
+
+typedef struct gari_generation_stats {
+    uint64_t collections; /* finished */
+    uint64_t collected;   /* tracked objects freed by them */
+    uint64_t candidates;  /* objects they started from */
+    uint64_t examined;    /* objects they walked */
+    uint64_t time_ns;     /* spent in them, on whatever thread, waits for grace periods included */
+    uint64_t longest_ns;  /* the longest of them, from start to end */
+} gari_generation_stats;
+
+typedef struct gari_stats {
+    size_t struct_size; /* in: sizeof(gari_stats) */
+    gari_generation_stats generation[3];
+    uint64_t allocated;        /* objects ever made */
+    uint64_t freed_by_count;   /* whose last reference was dropped */
+    uint64_t freed_by_cycles;  /* found by the collector */
+    uint64_t objects_live;     /* neither */
+    uint64_t bytes_live;       /* their sizes, with headers */
+    uint64_t objects_waiting;  /* dead, their memory waiting for a grace period */
+    uint64_t bytes_waiting;    /* its size */
+    uint64_t heap_bytes;       /* taken from the system and in use, all in */
+    uint64_t heap_peak_bytes;  /* the most it has been */
+    uint64_t grace_periods;    /* waited for */
+    uint64_t grace_longest_ns; /* the longest of them */
+    uint64_t longest_wait_ns;  /* the longest time that gari held up a thread in a call other than
+                                   gari_collect, gari_step and gari_shutdown, beyond its fast path */
+    uint64_t helped;           /* slices of gari's work done inside calls of the user's threads */
+    uint64_t threads;          /* attached now */
+} gari_stats;
+
+/* Fills in *stats up to stats->struct_size, which the caller has set. Consistent enough to plot, not
+ * a snapshot of one instant. Returns 0, or EINVAL for a size it does not know. */
+GARI_API int gari_get_stats(gari_stats *stats);
+
+/* Called with the sentence before gari aborts, so that a service can log it. NULL: stderr only. */
+GARI_API void gari_set_fatal_hook(void (*hook)(const char *sentence));
+
+/* ---- Details of the macros ---------------------------------------------------------------- */
+
+#define GARI_SLOT_(f) (&(f)->gari_slot_)
+/* The unchosen arm makes the compiler compare the types of p and of the field. */
+#define GARI_VALUE_(f, p) ((void *)(1 ? (p) : (f)->gari_type_))
+#define GARI_TYPED_(f, e) ((__typeof__((f)->gari_type_))(e))
+
+#define GARI_CAT_(a, b) GARI_CAT2_(a, b)
+#define GARI_CAT2_(a, b) a##b
+#define GARI_COUNT_(...)                                                                           \
+    GARI_COUNT2_(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0)
+#define GARI_COUNT2_(T, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, N, ...) N
+#define GARI_OFFSET_(T, F) (uint32_t)(offsetof(T, F) + 0 * sizeof(((T *)0)->F.gari_slot_))
+#define GARI_O1_(T, a) GARI_OFFSET_(T, a)
+#define GARI_O2_(T, a, ...) GARI_OFFSET_(T, a), GARI_O1_(T, __VA_ARGS__)
+#define GARI_O3_(T, a, ...) GARI_OFFSET_(T, a), GARI_O2_(T, __VA_ARGS__)
+#define GARI_O4_(T, a, ...) GARI_OFFSET_(T, a), GARI_O3_(T, __VA_ARGS__)
+#define GARI_O5_(T, a, ...) GARI_OFFSET_(T, a), GARI_O4_(T, __VA_ARGS__)
+#define GARI_O6_(T, a, ...) GARI_OFFSET_(T, a), GARI_O5_(T, __VA_ARGS__)
+#define GARI_O7_(T, a, ...) GARI_OFFSET_(T, a), GARI_O6_(T, __VA_ARGS__)
+#define GARI_O8_(T, a, ...) GARI_OFFSET_(T, a), GARI_O7_(T, __VA_ARGS__)
+#define GARI_O9_(T, a, ...) GARI_OFFSET_(T, a), GARI_O8_(T, __VA_ARGS__)
+#define GARI_O10_(T, a, ...) GARI_OFFSET_(T, a), GARI_O9_(T, __VA_ARGS__)
+#define GARI_O11_(T, a, ...) GARI_OFFSET_(T, a), GARI_O10_(T, __VA_ARGS__)
+#define GARI_O12_(T, a, ...) GARI_OFFSET_(T, a), GARI_O11_(T, __VA_ARGS__)
+#define GARI_O13_(T, a, ...) GARI_OFFSET_(T, a), GARI_O12_(T, __VA_ARGS__)
+#define GARI_O14_(T, a, ...) GARI_OFFSET_(T, a), GARI_O13_(T, __VA_ARGS__)
+#define GARI_O15_(T, a, ...) GARI_OFFSET_(T, a), GARI_O14_(T, __VA_ARGS__)
+#define GARI_O16_(T, a, ...) GARI_OFFSET_(T, a), GARI_O15_(T, __VA_ARGS__)
+/* clang-format off */
+#define GARI_REFS_1(T, ...) { 1, { GARI_O1_(T, __VA_ARGS__) } }
+#define GARI_REFS_2(T, ...) { 2, { GARI_O2_(T, __VA_ARGS__) } }
+#define GARI_REFS_3(T, ...) { 3, { GARI_O3_(T, __VA_ARGS__) } }
+#define GARI_REFS_4(T, ...) { 4, { GARI_O4_(T, __VA_ARGS__) } }
+#define GARI_REFS_5(T, ...) { 5, { GARI_O5_(T, __VA_ARGS__) } }
+#define GARI_REFS_6(T, ...) { 6, { GARI_O6_(T, __VA_ARGS__) } }
+#define GARI_REFS_7(T, ...) { 7, { GARI_O7_(T, __VA_ARGS__) } }
+#define GARI_REFS_8(T, ...) { 8, { GARI_O8_(T, __VA_ARGS__) } }
+#define GARI_REFS_9(T, ...) { 9, { GARI_O9_(T, __VA_ARGS__) } }
+#define GARI_REFS_10(T, ...) { 10, { GARI_O10_(T, __VA_ARGS__) } }
+#define GARI_REFS_11(T, ...) { 11, { GARI_O11_(T, __VA_ARGS__) } }
+#define GARI_REFS_12(T, ...) { 12, { GARI_O12_(T, __VA_ARGS__) } }
+#define GARI_REFS_13(T, ...) { 13, { GARI_O13_(T, __VA_ARGS__) } }
+#define GARI_REFS_14(T, ...) { 14, { GARI_O14_(T, __VA_ARGS__) } }
+#define GARI_REFS_15(T, ...) { 15, { GARI_O15_(T, __VA_ARGS__) } }
+#define GARI_REFS_16(T, ...) { 16, { GARI_O16_(T, __VA_ARGS__) } }
+/* clang-format on */
+
+#ifdef __cplusplus
+}
+
+template <class T, class Header> inline gari_object *gari_object_of_(T *object, const Header *)
+{
+    static_assert(sizeof(Header) == 0,
+                  "not a gari object: its first member must be `gari_object header`");
+    return reinterpret_cast<gari_object *>(object);
+}
+template <class T> inline gari_object *gari_object_of_(T *object, const gari_object *)
+{
+    return reinterpret_cast<gari_object *>(object);
+}
+template <class T> inline gari_object *gari_object_of_(T *object, const gari_word *)
+{
+    return reinterpret_cast<gari_object *>(object);
+}
+#define GARI_OBJECT(p) gari_object_of_((p), static_cast<decltype(&(p)->header)>(nullptr))
+#else
+/* p as a gari_object pointer; does not compile unless p points to an object. */
+#define GARI_OBJECT(p) ((gari_object *)_Generic((p)->header, gari_object : (p), gari_word : (p)))
+#endif
+
+/* The counted operations take a pointer to any object; the result of gari_incref has its type. */
+#define gari_incref(p) ((__typeof__(p))(void *)gari_incref(GARI_OBJECT(p)))
+#define gari_decref(p) gari_decref(GARI_OBJECT(p))
+#define gari_try_incref(p) gari_try_incref(GARI_OBJECT(p))
+#define gari_getrefcount(p) gari_getrefcount(GARI_OBJECT(p))
+#define gari_generation(p) gari_generation(GARI_OBJECT(p))
+#define gari_is_tracked(p) gari_is_tracked(GARI_OBJECT(p))
+#define gari_type_of(p) gari_type_of(GARI_OBJECT(p))
+
+#endif

@@ -1,0 +1,188 @@
+#include "lib/heap/segment.h"
+
+#include "concurrency/sanitizer.h"
+#include "lib/heap/memory.h"
+
+#include <pthread.h>
+
+_Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct gari__segment *segments;
+static size_t bytes; /* written under the lock, read without */
+static size_t peak;
+static unsigned empty_segments;
+
+static bool is_own_mapping(const struct gari__segment *segment)
+{
+    return segment->mapped > GARI__SEGMENT_SIZE;
+}
+
+static bool page_used(const struct gari__segment *segment, size_t page)
+{
+    return segment->used[page / 64] >> (page % 64) & 1;
+}
+
+/* The first page of a free run of that length, or 0: page 0 is the header and always used. */
+static size_t find_run(struct gari__segment *segment, size_t pages)
+{
+    size_t run = 0, longest = 0;
+    for (size_t page = 1; page < GARI__PAGES; page++) {
+        if (segment->used[page / 64] == ~(uint64_t)0) {
+            run = 0;
+            page |= 63;
+            continue;
+        }
+        run = page_used(segment, page) ? 0 : run + 1;
+        if (run == pages)
+            return page - pages + 1;
+        if (run > longest)
+            longest = run;
+    }
+    segment->longest_free = (uint32_t)longest;
+    return 0;
+}
+
+static void mark_run(struct gari__segment *segment, size_t first, size_t pages, bool used,
+                     struct gari__block *block)
+{
+    for (size_t page = first; page < first + pages; page++) {
+        uint64_t bit = (uint64_t)1 << (page % 64);
+        if (used)
+            segment->used[page / 64] |= bit;
+        else
+            segment->used[page / 64] &= ~bit;
+        gari__store_relaxed(&segment->map[page], block);
+    }
+}
+
+static struct gari__segment *map_segment(size_t size)
+{
+    struct gari__segment *segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
+    if (!segment)
+        return NULL;
+    gari__lsan_root(segment, size);
+    segment->mapped = size;
+    segment->used[0] = 1;
+    segment->free_pages = GARI__PAGES - 1;
+    segment->longest_free = GARI__PAGES - 1;
+    segment->next = segments;
+    if (segments)
+        segments->prev = segment;
+    segments = segment;
+    return segment;
+}
+
+static void unmap_segment(struct gari__segment *segment)
+{
+    if (segment->prev)
+        segment->prev->next = segment->next;
+    else
+        segments = segment->next;
+    if (segment->next)
+        segment->next->prev = segment->prev;
+    gari__lsan_unroot(segment, segment->mapped);
+    /* Another mapping may come to lie here, one that is not ours. */
+    gari__asan_unpoison(segment, segment->mapped);
+    gari__memory_unmap(segment, segment->mapped);
+}
+
+static void account(size_t now)
+{
+    gari__store_relaxed(&bytes, now);
+    if (now > gari__load_relaxed(&peak))
+        gari__store_relaxed(&peak, now);
+}
+
+static char *new_mapping(struct gari__block *block, size_t pages)
+{
+    struct gari__segment *segment = map_segment((pages + 1) * GARI__PAGE_SIZE);
+    if (!segment)
+        return NULL;
+    segment->free_pages = 0;
+    segment->longest_free = 0;
+    gari__store_relaxed(&segment->map[1], block);
+    return (char *)segment + GARI__PAGE_SIZE;
+}
+
+static char *new_run(struct gari__block *block, size_t pages)
+{
+    struct gari__segment *segment = segments;
+    size_t first = 0;
+    for (; segment; segment = segment->next) {
+        if (segment->longest_free >= pages && (first = find_run(segment, pages)) != 0)
+            break;
+    }
+    if (!segment) {
+        segment = map_segment(GARI__SEGMENT_SIZE);
+        if (!segment)
+            return NULL;
+        first = 1;
+        empty_segments++;
+    }
+    if (segment->free_pages == GARI__PAGES - 1)
+        empty_segments--;
+    mark_run(segment, first, pages, true, block);
+    segment->free_pages -= (uint32_t)pages;
+    return (char *)segment + first * GARI__PAGE_SIZE;
+}
+
+char *gari__run_new(struct gari__block *block, size_t pages, size_t limit)
+{
+    char *run = NULL;
+    pthread_mutex_lock(&lock);
+    size_t now = gari__load_relaxed(&bytes) + pages * GARI__PAGE_SIZE;
+    if (limit == 0 || now <= limit)
+        run = pages > GARI__RUN_MAX ? new_mapping(block, pages) : new_run(block, pages);
+    if (run)
+        account(now);
+    pthread_mutex_unlock(&lock);
+    return run;
+}
+
+void gari__run_free(char *run, size_t pages)
+{
+    struct gari__segment *segment =
+        (struct gari__segment *)((uintptr_t)run & ~(GARI__SEGMENT_SIZE - 1));
+    pthread_mutex_lock(&lock);
+    account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
+    if (is_own_mapping(segment)) {
+        unmap_segment(segment);
+    } else {
+        mark_run(segment, (size_t)(run - (char *)segment) >> GARI__PAGE_SHIFT, pages, false, NULL);
+        segment->free_pages += (uint32_t)pages;
+        segment->longest_free = segment->free_pages;
+        if (segment->free_pages == GARI__PAGES - 1) {
+            if (empty_segments > 0)
+                unmap_segment(segment);
+            else
+                empty_segments++;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+size_t gari__heap_bytes(void)
+{
+    return gari__load_relaxed(&bytes);
+}
+
+size_t gari__heap_peak_bytes(void)
+{
+    return gari__load_relaxed(&peak);
+}
+
+void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
+{
+    pthread_mutex_lock(&lock);
+    for (struct gari__segment *segment = segments; segment; segment = segment->next) {
+        struct gari__block *before = NULL;
+        for (size_t page = 1; page < GARI__PAGES; page++) {
+            struct gari__block *block = gari__load_relaxed(&segment->map[page]);
+            if (block && block != before)
+                visit(block, arg);
+            before = block;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}

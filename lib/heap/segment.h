@@ -1,0 +1,51 @@
+/* Segments: two megabytes of address space, aligned to their size, handed out as runs of pages.
+ *
+ * The first page of a segment is its header. Its map leads from any object to its block: clear the
+ * low bits of the address, index by page. An object too large to share has a segment of its own,
+ * longer than two megabytes, and begins within its first two. A segment without a run in use goes
+ * back to the system, but for one that is kept so that a heap at its edge does not map and unmap. */
+#ifndef GARI_HEAP_SEGMENT_H
+#define GARI_HEAP_SEGMENT_H
+
+#include "concurrency/atomics.h"
+
+#define GARI__SEGMENT_SIZE ((size_t)1 << 21)
+#define GARI__PAGE_SHIFT 13
+#define GARI__PAGE_SIZE ((size_t)1 << GARI__PAGE_SHIFT)
+#define GARI__PAGES (GARI__SEGMENT_SIZE / GARI__PAGE_SIZE)
+/* The longest run that shares a segment; anything longer is mapped on its own. */
+#define GARI__RUN_MAX (GARI__PAGES / 2)
+
+struct gari__block;
+
+struct gari__segment {
+    struct gari__block *map[GARI__PAGES]; /* set before the block's first object is published */
+    uint64_t used[GARI__PAGES / 64]; /* a bit a page; this and the rest under the heap's lock */
+    struct gari__segment *next, *prev;
+    size_t mapped;
+    uint32_t free_pages;
+    uint32_t longest_free; /* never less than the longest free run */
+};
+
+/* A run of zeroed or used pages with room for `pages`, entered in the map for `block`; NULL when
+ * the system has no more or `limit` would be passed (0: none). */
+char *gari__run_new(struct gari__block *block, size_t pages, size_t limit);
+void gari__run_free(char *run, size_t pages);
+
+/* Bytes of runs in use now, and the most that ever were. */
+size_t gari__heap_bytes(void);
+size_t gari__heap_peak_bytes(void);
+
+/* Calls visit for the first page of every run in use. While it runs no run comes or goes. */
+void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
+
+static inline struct gari__block *gari__block_of(const void *object)
+{
+    uintptr_t address = (uintptr_t)object;
+    const struct gari__segment *segment =
+        (const struct gari__segment *)(address & ~(GARI__SEGMENT_SIZE - 1));
+    return gari__load_relaxed(
+        &segment->map[(address & (GARI__SEGMENT_SIZE - 1)) >> GARI__PAGE_SHIFT]);
+}
+
+#endif

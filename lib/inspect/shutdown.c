@@ -1,0 +1,94 @@
+/* The end: no threads, no garbage, and a list of what is left. */
+#include "concurrency/fatal.h"
+#include "concurrency/rcu.h"
+#include "concurrency/word.h"
+#include "lib/collector/collector.h"
+
+/* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
+#define ROUNDS 8
+
+struct census {
+    void (*report)(const gari_type *type, size_t objects, size_t bytes, void *arg);
+    void *arg;
+    const struct gari__shape *shape; /* the type being counted */
+    const struct gari__shape *next;  /* a type with a higher address that has objects left */
+    size_t objects, bytes;
+};
+
+/* Counts the objects of one type, and finds the next type, in the order of their addresses: a walk
+ * for each type that is left, and no table that could fail to grow. */
+static void count_block(struct gari__block *block, void *arg)
+{
+    struct census *census = arg;
+    const struct gari__kind *kind = gari__load_relaxed(&block->kind);
+    if (!kind || (uintptr_t)kind->shape < (uintptr_t)census->shape)
+        return;
+    const struct gari__shape *shape = kind->shape;
+    if (census->next && census->next != shape && (uintptr_t)shape > (uintptr_t)census->next)
+        return;
+    uint32_t carved = gari__load_acquire(&block->carved);
+    for (uint32_t slot = 0; slot < carved; slot++) {
+        const void *object = gari__slot_at(block, slot);
+        if (!gari__is_alive(gari__load_relaxed((const uint64_t *)object)))
+            continue;
+        if (shape != census->shape) {
+            census->next = shape;
+            return;
+        }
+        census->objects++;
+        census->bytes += gari__size_of(shape, object);
+    }
+}
+
+static size_t count_left(struct census *census)
+{
+    size_t left = 0;
+    for (;;) {
+        census->next = NULL;
+        census->objects = census->bytes = 0;
+        gari__runs_walk(count_block, census);
+        left += census->objects;
+        if (census->objects && census->report)
+            census->report(census->shape->identity, census->objects, census->bytes, census->arg);
+        if (!census->next)
+            return left;
+        census->shape = census->next;
+    }
+}
+
+static void disown_all(void)
+{
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next)
+        gari__bins_disown((struct gari__heap_thread *)t);
+}
+
+size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_t bytes, void *arg),
+                     void *arg)
+{
+    gari__fork_check("gari_shutdown");
+    if (gari__in_section())
+        gari__fatal("gari_shutdown called inside a read section: it would wait for that section to "
+                    "end");
+    struct gari__object_thread *self = gari__enter("gari_shutdown");
+    if (self->collecting || self->callbacks)
+        gari__fatal("gari_shutdown called from a callback");
+    gari__worker_stop();
+    uint64_t freed = UINT64_MAX;
+    for (int round = 0; round < ROUNDS; round++) {
+        gari__drive_collection(self, 2);
+        gari__drive_tidy(self);
+        struct gari__tally sum = gari__tally_sum();
+        if (freed == sum.freed_by_count + sum.freed_by_cycles)
+            break;
+        freed = sum.freed_by_count + sum.freed_by_cycles;
+    }
+    disown_all();
+    gari__kinds_walk(gari__kind_trim);
+    struct census census = {.report = report, .arg = arg};
+    size_t left = count_left(&census);
+    gari__leave(self);
+    gari__thread_detach();
+    gari__store_relaxed(&gari__collector.used, false);
+    gari__worker_allow();
+    return left;
+}

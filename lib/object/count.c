@@ -1,0 +1,83 @@
+#include "lib/object/count.h"
+
+#include "concurrency/fatal.h"
+#include "lib/object/candidate.h"
+#include "lib/object/death.h"
+
+#undef gari_incref
+#undef gari_decref
+#undef gari_try_incref
+#undef gari_getrefcount
+#undef gari_generation
+#undef gari_is_tracked
+#undef gari_type_of
+
+void gari__fatal_dead(const gari_object *object, const char *call)
+{
+    const struct gari__shape *shape = gari__shape_of(object);
+    gari__fatal("%s: the object at %p of type '%s' is dead: its count is 0, more references were "
+                "given back than taken",
+                call, (const void *)object, shape->type.name);
+}
+
+void gari__make_immortal(gari_object *object)
+{
+    gari__fetch_or_acq_rel(gari__word_of(object), GARI__IMMORTAL);
+}
+
+bool gari__count_try_up(gari_object *object)
+{
+    uint64_t *word = gari__word_of(object);
+    uint64_t old = gari__load_relaxed(word);
+    uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
+    if (GARI_MUTANT(NO_VERSION))
+        step = GARI__COUNT_ONE;
+    do {
+        if (!gari__is_alive(old))
+            return false;
+    } while (!gari__cas_acq_rel(word, &old, old + step));
+    if (gari__unlikely(old & GARI__COUNT_HIGH))
+        gari__make_immortal(object);
+    return true;
+}
+
+gari_object *gari_incref(gari_object *object)
+{
+    if (object)
+        gari__count_up(object, "gari_incref");
+    return object;
+}
+
+bool gari_try_incref(gari_object *object)
+{
+    return gari__count_try_up(object);
+}
+
+void gari_decref(gari_object *object)
+{
+    if (!object)
+        return;
+    struct gari__object_thread *self = gari__enter("gari_decref");
+    /* The section is for the object's memory, should it have to be made a candidate after somebody
+     * else has dropped the last reference. */
+    gari__section_begin();
+    bool died = gari__count_down(self, object, "gari_decref");
+    gari__section_end();
+    gari__settle(self, died ? object : NULL);
+    gari__leave(self);
+}
+
+size_t gari_getrefcount(const gari_object *object)
+{
+    return gari__count_of(gari__load_relaxed(gari__word_of(object)));
+}
+
+bool gari_is_tracked(const gari_object *object)
+{
+    return gari__shape_of(object)->tracked;
+}
+
+const gari_type *gari_type_of(const gari_object *object)
+{
+    return gari__shape_of(object)->identity;
+}

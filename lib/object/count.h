@@ -1,0 +1,72 @@
+/* Counting: the steps on the refcount word from which everything else is made.
+ *
+ * All of these are acquire-release read-modify-writes: an update publishes what its thread did to
+ * the object before (release), and whoever brings the count to zero, or examines the word, sees it
+ * (acquire). */
+#ifndef GARI_OBJECT_COUNT_H
+#define GARI_OBJECT_COUNT_H
+
+#include "concurrency/perturb.h"
+#include "concurrency/rcu.h"
+#include "concurrency/word.h"
+#include "lib/object/self.h"
+
+static inline uint64_t *gari__word_of(const gari_object *object)
+{
+    return (uint64_t *)(uintptr_t)&object->header.bits;
+}
+
+__attribute__((noreturn, cold)) void gari__fatal_dead(const gari_object *object, const char *call);
+__attribute__((cold)) void gari__make_immortal(gari_object *object);
+
+/* One more counted reference; the caller holds one or is about to publish the object. */
+static inline void gari__count_up(gari_object *object, const char *call)
+{
+    uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
+    if (GARI_MUTANT(NO_VERSION))
+        step = GARI__COUNT_ONE;
+    uint64_t old = gari__fetch_add_acq_rel(gari__word_of(object), step);
+    if (gari__unlikely(!gari__is_alive(old)))
+        gari__fatal_dead(object, call);
+    if (gari__unlikely(old & GARI__COUNT_HIGH))
+        gari__make_immortal(object);
+}
+
+/* An edge has become an external reference: the count stays, the version tells (R4). In the section
+ * of the step that removed the edge. */
+static inline void gari__count_moved(gari_object *object)
+{
+    if (!GARI_MUTANT(TAKE_NO_BUMP))
+        gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE);
+}
+
+/* From borrowed to owned, in the section of the borrow (R5). */
+bool gari__count_try_up(gari_object *object);
+
+/* Enters a tracked object among the candidates: a decref left it above zero, or an external
+ * reference became an edge. `word` is its word as last seen. In a section that began before that
+ * step; the object may be dying meanwhile. */
+void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64_t word);
+
+static inline bool gari__needs_suspicion(uint64_t word)
+{
+    return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
+}
+
+/* One counted reference less, in a section. True when it was the last: the caller owns the death and
+ * must hand the object to gari__death_push. */
+static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
+                                    const char *call)
+{
+    uint64_t old = gari__fetch_sub_acq_rel(gari__word_of(object), GARI__COUNT_ONE);
+    if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
+        if (gari__needs_suspicion(old))
+            gari__suspect(self, object, old - GARI__COUNT_ONE);
+        return false;
+    }
+    if (gari__unlikely(!gari__is_alive(old)))
+        gari__fatal_dead(object, call);
+    return (old & GARI__IMMORTAL) == 0;
+}
+
+#endif

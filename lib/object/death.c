@@ -1,0 +1,198 @@
+#include "lib/object/death.h"
+
+#include "concurrency/clock.h"
+#include "lib/object/candidate.h"
+#include "lib/object/count.h"
+#include "lib/object/edges.h"
+#include "lib/object/limbo.h"
+#include "lib/object/waiting.h"
+
+/* Edges of a very large object that are dropped before those that died of it are looked at. */
+#define PART 64u
+/* Deaths outstanding from which on a call's time is taken. */
+#define TIMED 8u
+
+static pthread_mutex_t pop_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void leave_dying(gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    uint32_t slot = gari__slot_of(block, object) + 1;
+    gari__waiting_push(GARI__DYING, block, slot, slot);
+}
+
+void gari__death_push(struct gari__object_thread *self, gari_object *object)
+{
+    if (gari__unlikely(self->dying_count == GARI__DYING_ROOM))
+        leave_dying(object);
+    else
+        self->dying[self->dying_count++] = object;
+}
+
+void gari__death_flush(struct gari__object_thread *self)
+{
+    if (self->run_count == 0)
+        return;
+    size_t bytes = self->run_count * gari__slot_bytes(self->run_block);
+    gari__waiting_push(GARI__LIMBO, self->run_block, self->run_head, self->run_tail);
+    gari__limbo_note(self->run_count, bytes);
+    self->run_count = 0;
+}
+
+void gari__death_retire(struct gari__object_thread *self, gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    uint32_t slot = gari__slot_of(block, object);
+    if (self->run_block != block || self->run_count == 0) {
+        gari__death_flush(self);
+        self->run_block = block;
+        self->run_head = 0;
+        self->run_tail = slot + 1;
+    }
+    gari__store_relaxed(&block->side[slot].link, (uint16_t)self->run_head);
+    self->run_head = slot + 1;
+    self->run_count++;
+}
+
+static void drop_edge(gari_slot *slot, void *arg)
+{
+    struct gari__object_thread *self = arg;
+    if (gari__load_relaxed(&slot->pointer) == NULL)
+        return;
+    /* A borrower may be storing here at this moment: what he replaces is his to drop. */
+    gari_object *target = gari__exchange_acq_rel(&slot->pointer, NULL);
+    if (!target)
+        return;
+    self->edges_dropped++;
+    if (gari__count_down(self, target, "the death of an object that refers to it"))
+        gari__death_push(self, target);
+}
+
+/* An object so large that it is taken apart in parts goes below those that have just died of it, so
+ * that they are disposed of first. */
+static void push_below(struct gari__object_thread *self, gari_object *object, uint32_t base)
+{
+    if (self->dying_count == GARI__DYING_ROOM) {
+        leave_dying(object);
+        return;
+    }
+    self->dying[self->dying_count++] = self->dying[base];
+    self->dying[base] = object;
+}
+
+/* Takes one object, the last of the dying, apart. Returns the edges that it cost: those dropped, and
+ * an eighth of the fields that were empty. */
+static size_t take_apart(struct gari__object_thread *self)
+{
+    uint32_t base = --self->dying_count;
+    gari_object *object = self->dying[base];
+    struct gari__block *block = gari__block_of(object);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    bool alone = block->slots == 1;
+    size_t at = alone ? block->resume : 0;
+    if (shape->type.dispose && at == 0) {
+        self->callbacks++;
+        shape->type.dispose(object);
+        self->callbacks--;
+    }
+    size_t walked = 0, before = self->edges_dropped;
+    while (shape->tracked && at != GARI__EDGES_DONE) {
+        if (alone && walked >= PART) {
+            block->resume = at;
+            push_below(self, object, base);
+            return self->edges_dropped - before + walked / 8;
+        }
+        gari__candidates_relieve(self);
+        gari__section_begin();
+        size_t most = alone ? PART : GARI__EDGES_IN_SECTION;
+        size_t next = gari__edges(shape, object, at, most, drop_edge, self);
+        gari__section_end();
+        walked += next == GARI__EDGES_DONE ? 0 : next - at;
+        at = next;
+    }
+    if (alone)
+        block->resume = 0;
+    size_t cost = self->edges_dropped - before + walked / 8;
+
+    struct gari__tally *tally = &self->heap.tally;
+    gari__own_add(&tally->freed_by_count, 1);
+    gari__own_add(&tally->freed_bytes, gari__size_of(shape, object));
+    if (shape->tracked)
+        gari__own_add(&tally->tracked_freed, 1);
+
+    uint64_t *word = gari__word_of(object);
+    if (gari__load_relaxed(word) & GARI__CANDIDATE) {
+        /* A ring still points here. Whichever of the two sees the other's mark retires it. */
+        if (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE)
+            return cost;
+    }
+    gari__death_retire(self, object);
+    return cost;
+}
+
+/* Takes over a few of the dying objects that lie in the blocks. */
+static bool fetch_dying(struct gari__object_thread *self)
+{
+    if (!gari__waiting_any(GARI__DYING) || pthread_mutex_trylock(&pop_lock) != 0)
+        return false;
+    struct gari__block *block = gari__waiting_pop_block(GARI__DYING);
+    pthread_mutex_unlock(&pop_lock);
+    if (!block)
+        return false;
+    uint32_t slot = gari__waiting_take(GARI__DYING, block);
+    while (slot && self->dying_count < GARI__DYING_ROOM / 2) {
+        self->dying[self->dying_count++] = gari__slot_at(block, slot - 1);
+        slot = gari__load_relaxed(&block->side[slot - 1].link);
+    }
+    if (slot) {
+        uint32_t tail = slot, next;
+        while ((next = gari__load_relaxed(&block->side[tail - 1].link)) != 0)
+            tail = next;
+        gari__waiting_push(GARI__DYING, block, slot, tail);
+    }
+    return true;
+}
+
+size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+{
+    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
+    if (self->unwinding)
+        return budget;
+    self->unwinding = true;
+    uint64_t begin = 0;
+    while (budget > 0 && (self->dying_count || fetch_dying(self))) {
+        while (budget > 0 && self->dying_count) {
+            size_t cost = take_apart(self);
+            cost += cost == 0;
+            budget -= cost < budget ? cost : budget;
+            /* A short cascade is not worth two looks at the clock. */
+            if (!begin && self->dying_count > TIMED)
+                begin = gari__now_ns();
+        }
+    }
+    if (self->dying_count) {
+        do
+            leave_dying(self->dying[--self->dying_count]);
+        while (self->dying_count);
+        gari__upcall_wake();
+    }
+    gari__death_flush(self);
+    if (begin)
+        gari__upcall_waited(begin);
+    self->unwinding = false;
+    return budget;
+}
+
+void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
+{
+    if (dead)
+        gari__death_push(self, dead);
+    gari__candidates_relieve(self);
+    if (self->unwinding)
+        return;
+    if (self->dying_count || gari__waiting_any(GARI__DYING)) {
+        gari__deaths_run(self, GARI__DEATH_BUDGET);
+    } else {
+        gari__death_flush(self);
+    }
+}

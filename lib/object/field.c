@@ -1,0 +1,145 @@
+/* Field operations. Each is one read section around the access to the field and every update of a
+ * word that belongs to it (R1); deaths are worked off after its end. */
+#include "concurrency/fatal.h"
+#include "lib/object/count.h"
+#include "lib/object/death.h"
+
+void gari_read_begin(void)
+{
+    gari__section_begin();
+}
+
+void gari_read_end(void)
+{
+    gari__section_end();
+}
+
+/* The replaced value has left the field: gives its reference back (R3). Ends the section, in which
+ * the object that died, if one did, is found by the caller's settle. */
+static void end_with_drop(struct gari__object_thread *self, gari_object *old, const char *call)
+{
+    bool died = false;
+    if (GARI_MUTANT(LATE_DECREF)) {
+        gari__section_end();
+        GARI_PERTURB_POINT();
+        gari__section_begin();
+    }
+    GARI_PERTURB_POINT();
+    if (old)
+        died = gari__count_down(self, old, call);
+    gari__section_end();
+    gari__settle(self, died ? old : NULL);
+}
+
+/* An external reference to the object has become an edge. */
+static void suspect_moved(struct gari__object_thread *self, gari_object *object)
+{
+    if (!object || GARI_MUTANT(MOVE_NO_CANDIDATE))
+        return;
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    if (gari__needs_suspicion(word))
+        gari__suspect(self, object, word);
+}
+
+void *gari_slot_load(gari_slot *slot)
+{
+    gari__section_begin();
+    /* Acquire: pairs with the release of whoever published the object. */
+    gari_object *object = gari__load_acquire(&slot->pointer);
+    GARI_PERTURB_POINT();
+    while (object && !gari__count_try_up(object)) {
+        /* It has left the field meanwhile and died. If it is still there, this is the dispose callback
+         * of a garbage cycle's member, and so is what the field refers to. */
+        gari_object *now = gari__load_acquire(&slot->pointer);
+        if (now == object && !gari__is_alive(gari__load_acquire(gari__word_of(object))))
+            now = NULL;
+        object = now;
+    }
+    gari__section_end();
+    return object;
+}
+
+void *gari_slot_borrow(gari_slot *slot)
+{
+    return gari__load_acquire(&slot->pointer);
+}
+
+void gari_slot_store(gari_slot *slot, void *object)
+{
+    struct gari__object_thread *self = gari__enter("gari_store");
+    gari__section_begin();
+    if (object)
+        gari__count_up(object, "gari_store"); /* before it is visible (R2) */
+    GARI_PERTURB_POINT();
+    gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    end_with_drop(self, old, "gari_store");
+    gari__leave(self);
+}
+
+void gari_slot_move(gari_slot *slot, void *object)
+{
+    struct gari__object_thread *self = gari__enter("gari_move");
+    gari__section_begin();
+    gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    GARI_PERTURB_POINT();
+    suspect_moved(self, object);
+    end_with_drop(self, old, "gari_move");
+    gari__leave(self);
+}
+
+void *gari_slot_take(gari_slot *slot)
+{
+    gari__section_begin();
+    gari_object *object = gari__exchange_acq_rel(&slot->pointer, NULL);
+    GARI_PERTURB_POINT();
+    if (object)
+        gari__count_moved(object);
+    gari__section_end();
+    return object;
+}
+
+void *gari_slot_exchange(gari_slot *slot, void *object)
+{
+    struct gari__object_thread *self = gari__enter("gari_exchange");
+    gari__section_begin();
+    gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    GARI_PERTURB_POINT();
+    if (old)
+        gari__count_moved(old);
+    suspect_moved(self, object);
+    gari__section_end();
+    gari__settle(self, NULL);
+    gari__leave(self);
+    return old;
+}
+
+bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired)
+{
+    struct gari__object_thread *self = gari__enter("gari_compare_exchange");
+    gari__section_begin();
+    gari_object *old = expected;
+    bool swapped = gari__cas_strong_acq_rel(&slot->pointer, &old, (gari_object *)desired);
+    GARI_PERTURB_POINT();
+    if (swapped) {
+        if (old)
+            gari__count_moved(old);
+        suspect_moved(self, desired);
+    }
+    gari__section_end();
+    gari__settle(self, NULL);
+    gari__leave(self);
+    return swapped;
+}
+
+void gari_slot_init(gari_slot *slot, void *object)
+{
+    uintptr_t distance = (uintptr_t)slot - (uintptr_t)object;
+    if (gari__unlikely(object && distance < GARI__SEGMENT_SIZE)) {
+        const struct gari__shape *shape = gari__shape_of(object);
+        if (distance < gari__size_of(shape, object))
+            gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",
+                        shape->type.name);
+    }
+    /* Release: the holder may be memory that a stale pointer of the collector leads to. */
+    gari__store_release(&slot->pointer, (gari_object *)object);
+}

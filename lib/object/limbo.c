@@ -1,0 +1,305 @@
+#include "lib/object/limbo.h"
+
+#include "concurrency/fatal.h"
+#include "concurrency/grace.h"
+#include "concurrency/sanitizer.h"
+#include "lib/heap/memory.h"
+#include "lib/object/candidate.h"
+#include "lib/object/count.h"
+#include "lib/object/death.h"
+#include "lib/object/edges.h"
+#include "lib/object/waiting.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Enough to share a grace period among many, little enough to stay in a core's L2 cache. */
+#define SEAL_BYTES ((size_t)256 << 10)
+#define BATCHES 16u
+
+struct deferred {
+    void (*fn)(void *arg);
+    void *arg;
+    struct deferred *next;
+};
+
+struct batch {
+    uint64_t ticket;
+    struct gari__block *blocks; /* through batch_next */
+    struct deferred *deferred;
+};
+
+static struct {
+    pthread_mutex_t lock; /* guards all but the counters */
+    struct batch batches[BATCHES];
+    unsigned first, count;    /* the sealed batches, a ring, oldest first */
+    struct gari__block *ripe; /* through batch_next */
+    struct deferred *ripe_deferred;
+    struct deferred *deferred; /* not yet sealed */
+    uint64_t last_ticket;
+    uint64_t objects, bytes; /* waiting, all in; atomically */
+    uint64_t unsealed;       /* bytes; atomically */
+    uint64_t deferred_count; /* waiting; atomically */
+} limbo = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The lock is held. */
+static void seal(void)
+{
+    if (limbo.count == BATCHES || (!gari__waiting_any(GARI__LIMBO) && !limbo.deferred))
+        return;
+    gari__store_relaxed(&limbo.unsealed, 0);
+    struct gari__block *mine = NULL;
+    struct gari__block *block = gari__waiting_take_blocks(GARI__LIMBO);
+    while (block) {
+        struct gari__block *next = gari__load_relaxed(&block->waiting_next[GARI__LIMBO]);
+        if (block->in_batch) {
+            /* An earlier batch has not finished with it; the next seal will take it. */
+            gari__waiting_relist(GARI__LIMBO, block);
+        } else {
+            block->in_batch = true;
+            block->batch_head = gari__waiting_take(GARI__LIMBO, block);
+            block->batch_next = mine;
+            mine = block;
+        }
+        block = next;
+    }
+    if (!mine && !limbo.deferred)
+        return;
+    struct batch *batch = &limbo.batches[(limbo.first + limbo.count++) % BATCHES];
+    batch->blocks = mine;
+    batch->deferred = limbo.deferred;
+    limbo.deferred = NULL;
+    /* Everything in the batch had reached zero, and been let go of, before this. */
+    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_ticket();
+    limbo.last_ticket = batch->ticket;
+}
+
+void gari__limbo_seal(void)
+{
+    pthread_mutex_lock(&limbo.lock);
+    seal();
+    pthread_mutex_unlock(&limbo.lock);
+}
+
+void gari__limbo_seal_idle(void)
+{
+    if (pthread_mutex_trylock(&limbo.lock) != 0)
+        return;
+    if (limbo.count == 0)
+        seal();
+    pthread_mutex_unlock(&limbo.lock);
+}
+
+void gari__limbo_note(size_t objects, size_t bytes)
+{
+    gari__fetch_add_relaxed(&limbo.bytes, bytes);
+    if (gari__fetch_add_seq_cst(&limbo.objects, objects) == 0 &&
+        gari__load_seq_cst(&gari__collector_asleep))
+        gari__upcall_wake();
+    if (gari__fetch_add_relaxed(&limbo.unsealed, bytes) + bytes < SEAL_BYTES)
+        return;
+    /* Somebody who holds the lock seals or frees; the next note will try again. */
+    if (pthread_mutex_trylock(&limbo.lock) == 0) {
+        seal();
+        pthread_mutex_unlock(&limbo.lock);
+    }
+}
+
+/* Moves batches whose ticket has passed to the ripe lists. The lock is held. */
+static void ripen(void)
+{
+    while (limbo.count && gari__grace_passed(limbo.batches[limbo.first].ticket)) {
+        struct batch *batch = &limbo.batches[limbo.first];
+        while (batch->blocks) {
+            struct gari__block *block = batch->blocks;
+            batch->blocks = block->batch_next;
+            block->batch_next = limbo.ripe;
+            limbo.ripe = block;
+        }
+        while (batch->deferred) {
+            struct deferred *call = batch->deferred;
+            batch->deferred = call->next;
+            call->next = limbo.ripe_deferred;
+            limbo.ripe_deferred = call;
+        }
+        limbo.first = (limbo.first + 1) % BATCHES;
+        limbo.count--;
+    }
+}
+
+static void sweep_edge(gari_slot *slot, void *arg)
+{
+    struct gari__object_thread *self = arg;
+    gari_object *target = gari__load_relaxed(&slot->pointer);
+    if (!target || GARI_MUTANT(NO_SWEEP))
+        return;
+    gari__store_relaxed(&slot->pointer, NULL);
+    if (gari__count_down(self, target, "the sweep of a dead object's fields"))
+        gari__death_push(self, target);
+}
+
+/* Looks at what a borrower has stored into the object while it was dying. Returns false when the
+ * budget ran out in the middle of an object with a block of its own. */
+static bool sweep(struct gari__object_thread *self, struct gari__block *block,
+                  const struct gari__shape *shape, gari_object *object, size_t *budget)
+{
+    bool alone = block->slots == 1;
+    size_t at = alone ? block->resume : 0;
+    while (shape->tracked && at != GARI__EDGES_DONE) {
+        if (alone && *budget == 0) {
+            block->resume = at;
+            return false;
+        }
+        gari__candidates_relieve(self);
+        gari__section_begin();
+        size_t next = gari__edges(shape, object, at, GARI__EDGES_IN_SECTION, sweep_edge, self);
+        gari__section_end();
+        size_t cost = next == GARI__EDGES_DONE ? 0 : next - at;
+        *budget -= cost < *budget ? cost : *budget;
+        at = next;
+    }
+    *budget -= *budget > 0;
+    return true;
+}
+
+void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
+                     const struct gari__shape *shape, gari_object *object)
+{
+    uint32_t slot = gari__slot_of(block, object);
+    if (shape->type.reclaim)
+        shape->type.reclaim(object);
+    size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
+                                   : gari__size_of(shape, object) - sizeof(gari_object);
+#ifdef GARI_PERTURB
+    memset(object + 1, 0xDD, body);
+#endif
+    gari__asan_poison(object + 1, body);
+    /* The version stays (R7). */
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    uint64_t kept = GARI_MUTANT(REBORN_VERSION) ? 0 : word & GARI__VERSION_MASK;
+    gari__store_release(gari__word_of(object), kept);
+
+    if (run->block != block || run->count == 0) {
+        gari__free_run_flush(run);
+        *run = (struct gari__free_run){block, 0, slot + 1, 0};
+    }
+    gari__store_relaxed(&block->side[slot].link, (uint16_t)run->head);
+    run->head = slot + 1;
+    run->count++;
+}
+
+void gari__free_run_flush(struct gari__free_run *run)
+{
+    if (run->count)
+        gari__block_free(run->block, run->head, run->tail, run->count);
+    run->count = 0;
+}
+
+/* Frees up to budget objects of a ripe block. Returns what is left of the budget. */
+static size_t free_ripe(struct gari__object_thread *self, struct gari__block *block, size_t budget)
+{
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    struct gari__free_run run = {0};
+    uint32_t slot = block->batch_head;
+    size_t objects = 0;
+    while (slot && budget > 0) {
+        gari_object *object = gari__slot_at(block, slot - 1);
+        if (!sweep(self, block, shape, object, &budget))
+            break;
+        slot = gari__load_relaxed(&block->side[slot - 1].link);
+        self->callbacks++;
+        gari__free_slot(&run, block, shape, object);
+        self->callbacks--;
+        objects++;
+    }
+    uint64_t bytes = objects * gari__slot_bytes(block);
+    pthread_mutex_lock(&limbo.lock);
+    block->batch_head = slot;
+    if (slot) {
+        block->batch_next = limbo.ripe;
+        limbo.ripe = block;
+    } else {
+        block->in_batch = false;
+    }
+    pthread_mutex_unlock(&limbo.lock);
+    /* Last: with all its slots free the block may go. */
+    gari__free_run_flush(&run);
+    gari__fetch_sub_relaxed(&limbo.objects, objects);
+    gari__fetch_sub_relaxed(&limbo.bytes, bytes);
+    return budget;
+}
+
+size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
+{
+    while (budget > 0 && pthread_mutex_trylock(&limbo.lock) == 0) {
+        ripen();
+        struct deferred *call = limbo.ripe_deferred;
+        struct gari__block *block = NULL;
+        if (call)
+            limbo.ripe_deferred = call->next;
+        else if ((block = limbo.ripe) != NULL)
+            limbo.ripe = block->batch_next;
+        pthread_mutex_unlock(&limbo.lock);
+        if (call) {
+            self->callbacks++;
+            call->fn(call->arg);
+            self->callbacks--;
+            gari__memory_free(call);
+            gari__fetch_sub_relaxed(&limbo.deferred_count, 1);
+            budget--;
+        } else if (block) {
+            budget = free_ripe(self, block, budget);
+        } else {
+            break;
+        }
+    }
+    if (self->dying_count)
+        gari__deaths_run(self, GARI__DEATH_BUDGET);
+    return budget;
+}
+
+bool gari__limbo_any(void)
+{
+    return gari__load_seq_cst(&limbo.objects) || gari__load_relaxed(&limbo.deferred_count);
+}
+
+bool gari__limbo_ripe(void)
+{
+    pthread_mutex_lock(&limbo.lock);
+    ripen();
+    bool ripe = limbo.ripe || limbo.ripe_deferred;
+    pthread_mutex_unlock(&limbo.lock);
+    return ripe;
+}
+
+uint64_t gari__limbo_last_ticket(void)
+{
+    pthread_mutex_lock(&limbo.lock);
+    uint64_t ticket = limbo.last_ticket;
+    pthread_mutex_unlock(&limbo.lock);
+    return ticket;
+}
+
+struct gari__limbo_stats gari__limbo_read_stats(void)
+{
+    return (struct gari__limbo_stats){gari__load_relaxed(&limbo.objects),
+                                      gari__load_relaxed(&limbo.bytes)};
+}
+
+int gari_defer(void (*fn)(void *arg), void *arg)
+{
+    struct gari__object_thread *self = gari__enter("gari_defer");
+    struct deferred *call = gari__memory_new(sizeof *call);
+    if (call) {
+        call->fn = fn;
+        call->arg = arg;
+        gari__fetch_add_relaxed(&limbo.deferred_count, 1);
+        pthread_mutex_lock(&limbo.lock);
+        call->next = limbo.deferred;
+        limbo.deferred = call;
+        pthread_mutex_unlock(&limbo.lock);
+        gari__upcall_wake();
+    }
+    gari__leave(self);
+    return call ? 0 : ENOMEM;
+}

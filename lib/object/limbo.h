@@ -1,0 +1,53 @@
+/* Limbo: memory of dead objects waits for a grace period before it is used again (R6).
+ *
+ * Retired objects gather in their blocks' LIMBO lists. Sealing takes all of them as one batch under
+ * one grace-period ticket; a batch whose ticket has passed is ripe, and whoever has time frees its
+ * objects in bounded slices: looks at their fields once more, calls reclaim, puts the slots back.
+ * gari_defer's callbacks wait in the same way. */
+#ifndef GARI_OBJECT_LIMBO_H
+#define GARI_OBJECT_LIMBO_H
+
+#include "lib/object/self.h"
+
+/* Objects that one slice of a user's thread frees at most. */
+#define GARI__LIMBO_BUDGET 256u
+
+struct gari__limbo_stats {
+    uint64_t objects;
+    uint64_t bytes;
+};
+
+/* Counts objects that have just been retired, and seals a batch when enough wait. */
+void gari__limbo_note(size_t objects, size_t bytes);
+
+/* Puts what waits under a ticket. */
+void gari__limbo_seal(void);
+
+/* The same if no batch is under way: for modes in which nobody else sees to it. Never waits. */
+void gari__limbo_seal_idle(void);
+
+/* Frees up to `budget` objects of ripe batches and runs ripe deferred calls. Outside of gari's
+ * sections. Returns the budget that is left: more than 0 when nothing is ripe. */
+size_t gari__limbo_free(struct gari__object_thread *self, size_t budget);
+
+/* Whether anything waits in limbo, ripe or not. */
+bool gari__limbo_any(void);
+/* Whether anything is ripe (a hint). */
+bool gari__limbo_ripe(void);
+
+/* The ticket of the youngest sealed batch: when it has passed, all sealed batches are ripe. */
+uint64_t gari__limbo_last_ticket(void);
+
+struct gari__limbo_stats gari__limbo_read_stats(void);
+
+/* Gives one slot's memory back at once: nobody can have a pointer to the object. For the collector,
+ * whose proof contained a grace period. `run` gathers slots of one block. */
+struct gari__free_run {
+    struct gari__block *block;
+    uint32_t head, tail, count;
+};
+void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
+                     const struct gari__shape *shape, gari_object *object);
+void gari__free_run_flush(struct gari__free_run *run);
+
+#endif

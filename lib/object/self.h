@@ -1,0 +1,85 @@
+/* What a thread has of its own at the level of objects: candidates not yet filed, deaths not yet
+ * worked off, memory not yet handed to limbo. Only the owner adds; others can take what is in it
+ * (candidates), or find it in the blocks as soon as the owner's call returns (the rest). */
+#ifndef GARI_OBJECT_SELF_H
+#define GARI_OBJECT_SELF_H
+
+#include "lib/object/shape.h"
+
+#define GARI__STAGED 1024u
+/* From here on a ring is emptied: one step may add as many as it drops edges in one section. */
+#define GARI__STAGED_HIGH (GARI__STAGED - 272u)
+#define GARI__DYING_ROOM 256u
+#define GARI__SHAPE_CACHE 32u
+
+struct gari__object_thread {
+    struct gari__heap_thread heap;
+
+    /* Tracked allocations left until the collector's trigger is looked at again. */
+    int64_t countdown;
+    /* The shapes and bins of the types used last. */
+    struct {
+        const gari_type *type;
+        struct gari__shape *shape;
+        struct gari__bin *bin; /* of a type of fixed size */
+    } cache[GARI__SHAPE_CACHE];
+
+    /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
+    uint32_t staged_head;
+    uint32_t staged_tail;
+    pthread_mutex_t drain_lock;
+    gari_object *staged[GARI__STAGED];
+
+    /* Objects whose count this thread has brought to zero; empty between calls. */
+    uint32_t dying_count;
+    size_t edges_dropped; /* ever, for budgets */
+    bool unwinding;       /* deaths are being worked off further up this stack */
+    unsigned callbacks;   /* depth of user callbacks on this stack */
+    bool collecting;      /* this thread holds the collector's lock */
+    gari_object *dying[GARI__DYING_ROOM];
+
+    /* Dead objects of one block on their way to limbo; empty between calls. */
+    struct gari__block *run_block;
+    uint32_t run_head, run_tail, run_count;
+};
+
+/* The stamp for objects born now: the collector counts it up at each collection. */
+extern uint16_t gari__birth_stamp;
+
+/* The calling thread's record; the first call of all sets the library up. */
+struct gari__object_thread *gari__enter_slow(const char *call);
+
+static inline struct gari__object_thread *gari__enter(const char *call)
+{
+    struct gari__thread *self = gari__self;
+    if (gari__unlikely(self == NULL))
+        return gari__enter_slow(call);
+    return (struct gari__object_thread *)self;
+}
+
+static inline void gari__leave(struct gari__object_thread *self)
+{
+    gari__thread_leave(&self->heap.thread);
+}
+
+/* What the collector does for the layer below it; defined in lib/collector. */
+
+/* The library is used for the first time. */
+void gari__upcall_start(void);
+/* A bin is empty: a good moment for a bounded slice of whatever work waits. */
+void gari__upcall_refill(struct gari__object_thread *self);
+/* The countdown has run out: is a collection due? Sets the next countdown. */
+void gari__upcall_allocated(struct gari__object_thread *self);
+/* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
+ * succeed. */
+bool gari__upcall_exhausted(struct gari__object_thread *self);
+/* A call has just come back from its slow path, which it entered at that time: for the statistics. */
+void gari__upcall_waited(uint64_t begin_ns);
+/* There is work for the background thread. */
+void gari__upcall_wake(void);
+/* The background thread sleeps with nothing to wait for: whoever makes work must wake it. */
+extern bool gari__collector_asleep;
+/* The most bytes of heap, 0: no limit. */
+size_t gari__upcall_limit(void);
+
+#endif

@@ -1,0 +1,153 @@
+#include "lib/object/shape.h"
+
+#include "concurrency/fatal.h"
+#include "lib/heap/memory.h"
+
+#include <string.h>
+
+#define TABLE 256
+
+/* Read without the lock: a bucket's list only ever grows at its head. */
+static struct gari__shape *table[TABLE];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void check_offset(const gari_type *type, size_t offset, size_t size, const char *what,
+                         const char *call)
+{
+    if (offset < sizeof(gari_object) || offset % 8 != 0 || offset + size > type->size)
+        gari__fatal(
+            "%s: type '%s' has a %s at offset %zu, outside its %zu bytes or not aligned to 8", call,
+            type->name, what, offset, type->size);
+}
+
+static void check(const gari_type *type, const char *call)
+{
+    if (!type)
+        gari__fatal("%s: the type is NULL", call);
+    if (type->struct_size != sizeof(gari_type))
+        gari__fatal(
+            "%s: the type descriptor says that it has %zu bytes, not %zu: initialise it with "
+            "GARI_TYPE, compiled against this version's header",
+            call, type->struct_size, sizeof(gari_type));
+    if (!type->name)
+        gari__fatal("%s: a type without a name", call);
+    if (type->size < sizeof(gari_object))
+        gari__fatal("%s: type '%s' has size %zu, less than its header", call, type->name,
+                    type->size);
+    if (type->align > 64 || (type->align & (type->align - 1)))
+        gari__fatal("%s: type '%s' asks for an alignment of %zu; powers of two up to 64 can be had",
+                    call, type->name, type->align);
+    if (type->refs.count > GARI_MAX_REFS)
+        gari__fatal("%s: type '%s' names %u reference fields, more than %d", call, type->name,
+                    type->refs.count, GARI_MAX_REFS);
+    for (uint32_t i = 0; i < type->refs.count; i++)
+        check_offset(type, type->refs.offset[i], sizeof(gari_slot), "reference field", call);
+    const gari_type_items *items = &type->items;
+    if (items->size) {
+        check_offset(type, items->length_offset, sizeof(size_t), "length", call);
+        if (items->offset < sizeof(gari_object) || items->offset > type->size ||
+            (items->are_refs && (items->offset % 8 != 0 || items->size != sizeof(gari_slot))))
+            gari__fatal(
+                "%s: type '%s' has its trailing array at offset %u, outside its %zu bytes or "
+                "not aligned",
+                call, type->name, items->offset, type->size);
+    }
+}
+
+/* Sixteen classes of 16 bytes, then four to each doubling: at most a quarter is lost. */
+static uint32_t class_size(unsigned number)
+{
+    if (number < 16)
+        return (number + 1) * 16;
+    unsigned doubling = (number - 16) / 4, step = (number - 16) % 4;
+    return (256u << doubling) / 4 * (5 + step);
+}
+
+static unsigned class_of(size_t size)
+{
+    if (size <= 256)
+        return size <= 16 ? 0 : (unsigned)((size + 15) / 16 - 1);
+    unsigned number = 16;
+    while (class_size(number) < size)
+        number++;
+    return number;
+}
+
+static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, size_t slot_size)
+{
+    kind->shape = shape;
+    kind->slot_size = (uint32_t)slot_size;
+    size_t pages = (slot_size * 4 + GARI__PAGE_SIZE - 1) / GARI__PAGE_SIZE;
+    kind->first_pages = (uint32_t)(pages ? pages : 1);
+    pthread_mutex_init(&kind->lock, NULL);
+}
+
+static struct gari__shape *make(const gari_type *type)
+{
+    struct gari__shape *shape = gari__memory_new(sizeof *shape);
+    if (!shape)
+        return NULL;
+    shape->type = *type;
+    shape->identity = type;
+    shape->has_items = type->items.size != 0;
+    shape->tracked =
+        type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
+    init_kind(&shape->single, shape, 0);
+    size_t slot = (type->size + 7) & ~(size_t)7;
+    if (shape->has_items) {
+        for (unsigned i = 0; i < GARI__SIZE_CLASSES; i++)
+            init_kind(&shape->classes[i], shape, class_size(i));
+    } else {
+        init_kind(&shape->classes[0], shape, slot < GARI__SLOT_MIN ? GARI__SLOT_MIN : slot);
+    }
+    return shape;
+}
+
+static struct gari__shape *look_up(struct gari__shape *const *bucket, const gari_type *type)
+{
+    struct gari__shape *shape = gari__load_acquire(bucket);
+    while (shape && shape->identity != type)
+        shape = shape->next;
+    return shape;
+}
+
+struct gari__shape *gari__shape_find(const gari_type *type, const char *call)
+{
+    struct gari__shape **bucket = &table[(uintptr_t)type / 32 % TABLE];
+    struct gari__shape *shape = look_up(bucket, type);
+    if (shape)
+        return shape;
+    check(type, call);
+    pthread_mutex_lock(&lock);
+    shape = look_up(bucket, type);
+    if (!shape && (shape = make(type)) != NULL) {
+        shape->next = gari__load_relaxed(bucket);
+        /* Release: pairs with look_up. */
+        gari__store_release(bucket, shape);
+    }
+    pthread_mutex_unlock(&lock);
+    return shape;
+}
+
+struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size)
+{
+    if (size > GARI__SLOT_MAX)
+        return &shape->single;
+    if (!shape->has_items)
+        return &shape->classes[0];
+    /* Classes above 256 are multiples of 64 anyway. */
+    size_t align = shape->type.align > 8 ? shape->type.align : 8;
+    return &shape->classes[class_of((size + align - 1) & ~(align - 1))];
+}
+
+void gari__kinds_walk(void (*visit)(struct gari__kind *kind))
+{
+    for (size_t i = 0; i < TABLE; i++) {
+        for (struct gari__shape *s = gari__load_acquire(&table[i]); s; s = s->next) {
+            for (size_t k = 0; k < GARI__SIZE_CLASSES; k++) {
+                if (s->classes[k].shape)
+                    visit(&s->classes[k]);
+            }
+        }
+    }
+}

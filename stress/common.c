@@ -1,0 +1,444 @@
+#include "stress/common.h"
+
+#include "concurrency/clock.h"
+#include "concurrency/perturb.h"
+
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST_WORKERS 256u
+#define SECOND ((uint64_t)1000000000)
+
+struct stress_options stress = {.threads = 4, .seed = 1, .perturb = 10, .watchdog = 60};
+
+static char replay[512];
+static unsigned passed, failed;
+
+/* Worker 0 is the main thread. */
+static struct stress_worker workers[MOST_WORKERS + 1];
+static const char *phase = "start"; /* atomically */
+/* Of the present stress_run, and the last one that has passed. Atomically. */
+static uint64_t deadline_ns, passed_ns;
+static unsigned shares = 1;
+static uint64_t collections_seen; /* by stress_collect; atomically */
+
+static void nap(long nanoseconds)
+{
+    nanosleep(&(struct timespec){0, nanoseconds}, NULL);
+}
+
+/* ---- Verdicts ----------------------------------------------------------------------------- */
+
+static void print_end(void)
+{
+    if (failed)
+        printf("replay: %s\n", replay);
+    printf("%u passed, %u failed\n", passed, failed);
+    fflush(stdout);
+}
+
+void stress_fail(const char *format, ...)
+{
+    static bool failing;
+    /* The first violation is the one to look at; the others wait for the end. */
+    while (gari__exchange_acq_rel(&failing, true))
+        nap(100000000);
+    va_list args;
+    va_start(args, format);
+    printf("FAILED: ");
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    failed++;
+    print_end();
+    if (stress.abort)
+        abort();
+    _exit(1);
+}
+
+bool stress_check(bool holds, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf(holds ? "ok: " : "FAILED: ");
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    holds ? passed++ : failed++;
+    if (!holds && stress.abort)
+        abort();
+    return holds;
+}
+
+/* A crash gets its replay command and last line too; then it goes on as it would have. */
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+static struct sigaction before[sizeof crashes / sizeof *crashes];
+
+static void put(const char *text)
+{
+    if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+        _exit(1);
+}
+
+static void on_crash(int number)
+{
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigaction(crashes[i], &before[i], NULL);
+    if (failed)
+        return; /* stress_fail's own abort */
+    put("FAILED: a crash\nreplay: ");
+    put(replay);
+    put("\n0 passed, 1 failed\n");
+    /* Returns to the fault, or to abort, and so to whoever was to be told before. */
+    (void)number;
+}
+
+static void catch_crashes(void)
+{
+    struct sigaction action = {.sa_handler = on_crash};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigaction(crashes[i], &action, &before[i]);
+}
+
+/* ---- Workers ------------------------------------------------------------------------------ */
+
+static void *watch(void *arg)
+{
+    (void)arg;
+    static uint64_t seen[MOST_WORKERS + 1], since_ns[MOST_WORKERS + 1];
+    for (;;) {
+        uint64_t now = gari__now_ns();
+        uint64_t deadline = gari__load_relaxed(&deadline_ns);
+        if (now >= deadline)
+            gari__store_relaxed(&passed_ns, deadline);
+        for (unsigned i = 0; i <= MOST_WORKERS; i++) {
+            uint64_t operations = gari__load_relaxed(&workers[i].operations);
+            if (since_ns[i] == 0 || operations != seen[i] ||
+                !gari__load_relaxed(&workers[i].running)) {
+                seen[i] = operations;
+                since_ns[i] = now;
+            } else if (now - since_ns[i] > stress.watchdog * SECOND) {
+                stress_fail("no progress for %u s: worker %d (-1 is the main thread), %lu "
+                            "operations, phase %s",
+                            stress.watchdog, (int)i - 1, (unsigned long)operations,
+                            gari__load_acquire(&phase));
+            }
+        }
+        nap(10000000);
+    }
+    return NULL;
+}
+
+struct task {
+    pthread_t thread;
+    struct stress_worker *worker;
+    void (*work)(struct stress_worker *worker);
+};
+
+static void *run_task(void *arg)
+{
+    struct task *task = arg;
+    task->work(task->worker);
+    gari__store_relaxed(&task->worker->running, false);
+    return NULL;
+}
+
+gari_stats stress_stats(void)
+{
+    gari_stats stats = {.struct_size = sizeof stats};
+    if (gari_get_stats(&stats) != 0)
+        stress_fail("gari_get_stats refuses its own size");
+    return stats;
+}
+
+static uint64_t collections(void)
+{
+    gari_stats stats = stress_stats();
+    return stats.generation[0].collections + stats.generation[1].collections +
+           stats.generation[2].collections;
+}
+
+void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
+{
+    static struct task tasks[MOST_WORKERS];
+    if (count > MOST_WORKERS)
+        stress_fail("at most %u threads", MOST_WORKERS);
+    stress_phase("work");
+    uint64_t length = (uint64_t)(stress.seconds / shares * (double)SECOND);
+    gari__store_relaxed(&deadline_ns, gari__now_ns() + length);
+    gari__store_relaxed(&workers[0].running, false);
+    for (unsigned i = 0; i < count; i++) {
+        struct stress_worker *worker = &workers[i + 1];
+        worker->index = i;
+        worker->random = (stress.seed * 0x9e3779b97f4a7c15u ^ (i + 1) * 0xbf58476d1ce4e5b9u) | 1;
+        gari__store_relaxed(&worker->running, true);
+        tasks[i] = (struct task){.worker = worker, .work = work};
+        if (pthread_create(&tasks[i].thread, NULL, run_task, &tasks[i]) != 0)
+            stress_fail("the system gives no thread");
+    }
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(tasks[i].thread, NULL);
+    gari__fetch_add_relaxed(&workers[0].operations, 1);
+    gari__store_relaxed(&workers[0].running, true);
+    stress_phase("after work");
+    uint64_t operations = 0;
+    for (unsigned i = 1; i <= count; i++)
+        operations += gari__load_relaxed(&workers[i].operations);
+    printf("%lu operations, %lu collections, %lu grace periods\n", (unsigned long)operations,
+           (unsigned long)collections(), (unsigned long)stress_stats().grace_periods);
+}
+
+void stress_share(unsigned runs)
+{
+    shares = runs;
+}
+
+bool stress_tick(struct stress_worker *worker)
+{
+    gari__own_add(&worker->operations, 1);
+    return gari__load_relaxed(&passed_ns) != gari__load_relaxed(&deadline_ns);
+}
+
+void stress_phase(const char *name)
+{
+    gari__store_release(&phase, name);
+    gari__fetch_add_relaxed(&workers[0].operations, 1);
+}
+
+uint64_t stress_random(struct stress_worker *worker)
+{
+    uint64_t x = worker->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    worker->random = x;
+    return x * 0x2545f4914f6cdd1du;
+}
+
+unsigned stress_below(struct stress_worker *worker, unsigned n)
+{
+    return (unsigned)((stress_random(worker) >> 32) * n >> 32);
+}
+
+bool stress_once_in(struct stress_worker *worker, unsigned n)
+{
+    return stress_below(worker, n) == 0;
+}
+
+void stress_dawdle(struct stress_worker *worker)
+{
+    unsigned choice = stress_below(worker, 1024);
+    if (choice >= 1023)
+        nap((long)stress_below(worker, 100000));
+    else if (choice >= 1016)
+        sched_yield();
+    else if (choice >= 900)
+        for (unsigned i = stress_below(worker, 1000); i > 0; i--)
+            __asm__ __volatile__("" ::: "memory");
+}
+
+/* Steps rather than calls of gari_collect: those also wait for the memory of the dead, so less of
+ * the time would be proofs. */
+void stress_collect(struct stress_worker *worker)
+{
+    while (stress_tick(worker)) {
+        if (stress_once_in(worker, 50))
+            gari_collect((int)stress_below(worker, 3));
+        else
+            gari_step(1u << stress_below(worker, 20));
+        gari__store_relaxed(&collections_seen, collections());
+    }
+}
+
+void stress_await_proof(struct stress_worker *worker)
+{
+    uint64_t seen = gari__load_relaxed(&collections_seen), end = gari__now_ns() + 11000000;
+    while (gari__load_relaxed(&collections_seen) == seen && gari__now_ns() < end)
+        sched_yield();
+    end = gari__now_ns() + stress_below(worker, 1u << stress_below(worker, 17));
+    while (gari__now_ns() < end)
+        continue;
+}
+
+/* ---- Beginning and end -------------------------------------------------------------------- */
+
+static const char *const mode_names[] = {"background", "inline", "manual"};
+
+__attribute__((noreturn)) static void usage(const char *program, const char *about, int status)
+{
+    fprintf(status ? stderr : stdout,
+            "%s: %s\n"
+            "  --seconds S      how long (default %g)\n"
+            "  --threads N      how many workers (%u)\n"
+            "  --seed N|random  what the workers do (%lu)\n"
+            "  --perturb N      delay about N in 1000 protocol steps (%u)\n"
+            "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
+            "  --mode MODE      background, inline or manual\n"
+            "  --watchdog S     fail after so long without progress (%u)\n"
+            "  --abort          abort at a violation, for a debugger\n",
+            program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
+            stress.perturb, stress.watchdog);
+    exit(status);
+}
+
+__attribute__((noreturn)) static void refuse(const char *what, const char *text)
+{
+    fprintf(stderr, "%s: %s\n", what, text);
+    exit(2);
+}
+
+static unsigned long number(const char *text, unsigned long most)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 0);
+    if (end == text || *end || n > most)
+        refuse("not a number that fits", text);
+    return n;
+}
+
+static gari_mode mode_of(const char *name)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(name, mode_names[i]) == 0)
+            return (gari_mode)i;
+    refuse("no such mode", name);
+}
+
+static void read_options(int argc, char **argv, const char *about)
+{
+    static const struct option options[] = {
+        {"seconds", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},
+        {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},
+        {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'},
+        {"abort", no_argument, NULL, 'a'},
+        {"list-mutants", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            stress.seconds = atof(optarg);
+            break;
+        case 't':
+            stress.threads = (unsigned)number(optarg, MOST_WORKERS);
+            break;
+        case 'e':
+            if (strcmp(optarg, "random") == 0)
+                stress.seed = (uint64_t)time(NULL) * 1000003u ^ (uint64_t)getpid();
+            else
+                stress.seed = number(optarg, UINT64_MAX);
+            break;
+        case 'p':
+            stress.perturb = (unsigned)number(optarg, 1000);
+            break;
+        case 'm':
+            stress.mutant = optarg;
+            break;
+        case 'o':
+            stress.mode = mode_of(optarg);
+            break;
+        case 'w':
+            stress.watchdog = (unsigned)number(optarg, 1000000);
+            break;
+        case 'a':
+            stress.abort = true;
+            break;
+        case 'l':
+            for (const char *const *name = gari__mutant_names(); *name; name++)
+                puts(*name);
+            exit(0);
+        case 'h':
+            usage(argv[0], about, 0);
+        default:
+            usage(argv[0], about, 2);
+        }
+    }
+    if (optind < argc || stress.threads == 0)
+        usage(argv[0], about, 2);
+}
+
+void stress_begin(int argc, char **argv, double seconds, const char *about)
+{
+    stress.seconds = seconds;
+    read_options(argc, argv, about);
+    const char *slash = strrchr(argv[0], '/');
+    snprintf(replay, sizeof replay,
+             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s",
+             slash ? slash + 1 : argv[0], (unsigned long)stress.seed, stress.seconds,
+             stress.threads, stress.perturb, mode_names[stress.mode],
+             stress.mutant ? " --mutant " : "", stress.mutant ? stress.mutant : "");
+    printf("seed %lu: %s\n", (unsigned long)stress.seed, replay);
+    fflush(stdout);
+
+    if (stress.mutant && !gari__mutant_set(stress.mutant))
+        refuse("no such mutant", stress.mutant);
+    gari__perturb_seed(stress.seed, stress.perturb);
+    catch_crashes();
+    gari_config config = GARI_CONFIG_INIT;
+    config.mode = stress.mode;
+    if (gari_configure(&config) != 0)
+        stress_fail("gari_configure refuses the mode");
+    gari__store_relaxed(&workers[0].running, true);
+    pthread_t watchdog;
+    if (pthread_create(&watchdog, NULL, watch, NULL) != 0 || pthread_detach(watchdog) != 0)
+        stress_fail("the system gives no thread");
+}
+
+void stress_settle(uint64_t live)
+{
+    uint64_t end = gari__now_ns() + 5 * SECOND;
+    gari_stats stats;
+    for (int round = 0;; round++) {
+        stress_phase("settle");
+        gari_collect(2);
+        for (int i = 0; i < 1000 && gari_step(100000); i++)
+            continue;
+        stats = stress_stats();
+        if (stats.objects_live == live && stats.objects_waiting == 0)
+            break;
+        if (round >= 20 && gari__now_ns() > end)
+            break;
+        nap(round < 10 ? 1000000 : 20000000);
+    }
+    stress_check(stats.objects_live == live && stats.objects_waiting == 0,
+                 "all garbage is found: %lu objects alive (expected %lu), %lu waiting",
+                 (unsigned long)stats.objects_live, (unsigned long)live,
+                 (unsigned long)stats.objects_waiting);
+}
+
+static void report_left(const gari_type *type, size_t objects, size_t bytes, void *arg)
+{
+    (void)arg;
+    printf("left: %zu objects of type %s, %zu bytes\n", objects, type->name, bytes);
+}
+
+int stress_end(void)
+{
+    stress_phase("shutdown");
+    size_t left = gari_shutdown(report_left, NULL);
+    stress_check(left == 0, "gari_shutdown leaves nothing: %zu objects", left);
+    print_end();
+    return failed ? 1 : 0;
+}
+
+void *stress_new(void *object)
+{
+    if (!object)
+        stress_fail("gari_new finds no memory");
+    return object;
+}

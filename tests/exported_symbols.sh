@@ -1,0 +1,28 @@
+#!/bin/sh
+# usage: exported_symbols.sh libgari.so.0 gari.h
+# The shared library exports exactly the functions that gari.h declares, under its soname.
+set -eu
+library=$1
+header=$2
+exported=$TEST_TMPDIR/exported
+declared=$TEST_TMPDIR/declared
+
+nm -D --defined-only --extern-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort >"$exported"
+
+# A declaration runs from GARI_API to its first parenthesis after a name of ours.
+awk '/^GARI_API / && match($0, /gari_[a-z_0-9]+\(/) {
+    print substr($0, RSTART, RLENGTH - 1)
+}' "$header" | sort >"$declared"
+
+if [ "$(grep -c '^GARI_API ' "$header")" -ne "$(wc -l <"$declared")" ]; then
+    echo "this script does not understand every GARI_API declaration of gari.h"
+    exit 1
+fi
+if ! diff -u "$declared" "$exported"; then
+    echo "declared in gari.h (-) and exported (+) differ"
+    exit 1
+fi
+if ! readelf -d "$library" | grep -q 'soname: \[libgari\.so\.0\]'; then
+    echo "the soname is not libgari.so.0"
+    exit 1
+fi

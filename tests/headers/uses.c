@@ -1,0 +1,91 @@
+/* gari.h as a C program uses it. Runs; warnings.sh also compiles it in every mode users do. */
+#include <gari.h>
+
+struct node {
+    gari_object header;
+    long value;
+    GARI_REF(struct node) next, previous;
+    gari_ref any;
+};
+
+static const gari_type node_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, previous, any));
+
+struct leaf {
+    gari_object header;
+    int value;
+};
+
+static const gari_type leaf_type = GARI_TYPE(struct leaf);
+
+struct vector {
+    gari_object header;
+    size_t length;
+    GARI_REF(struct node) items[];
+};
+
+static const gari_type vector_type =
+    GARI_TYPE(struct vector, .items = GARI_REF_ITEMS(struct vector, length, items));
+
+struct text {
+    gari_object header;
+    size_t length;
+    char bytes[];
+};
+
+static const gari_type text_type =
+    GARI_TYPE(struct text, .items = GARI_ITEMS(struct text, length, bytes));
+
+struct branch {
+    gari_object header;
+    GARI_REF(struct leaf) leaf;
+};
+
+static void branch_traverse(void *self, gari_visit visit, void *arg)
+{
+    struct branch *branch = self;
+    GARI_VISIT(&branch->leaf, visit, arg);
+}
+
+static const gari_type branch_type = GARI_TYPE(struct branch, .traverse = branch_traverse);
+
+static GARI_ROOT(struct vector) current;
+
+int main(void)
+{
+    struct node *node = gari_new(&node_type);
+    struct leaf *leaf = gari_new(&leaf_type);
+    struct branch *branch = gari_new(&branch_type);
+    struct vector *vector = gari_new_items(&vector_type, 2);
+    struct text *text = gari_new_items(&text_type, 5);
+    if (!node || !leaf || !branch || !vector || !text)
+        return 1;
+
+    gari_store(&node->next, node);
+    gari_store(&node->any, leaf);
+    gari_move(&branch->leaf, leaf);
+    gari_init(&vector->items[0], gari_incref(node));
+    gari_move(&current, vector);
+
+    struct node *next = gari_load(&node->next);
+    bool ok = next == node && gari_getrefcount(node) == 4;
+    gari_decref(next);
+
+    gari_read_begin();
+    struct vector *borrowed = gari_borrow(&current);
+    ok = ok && borrowed->length == 2 && gari_try_incref(borrowed);
+    gari_read_end();
+    gari_decref(borrowed);
+
+    struct leaf *taken = gari_take(&branch->leaf);
+    ok = ok && gari_exchange(&branch->leaf, taken) == NULL;
+    ok = ok && !gari_compare_exchange(&branch->leaf, NULL, NULL);
+
+    gari_object *any = (gari_object *)node;
+    gari_decref(any);
+    gari_decref(branch);
+    gari_decref(text);
+    gari_store(&current, NULL);
+    ok = ok && gari_collect(2) == 1;
+    return ok && gari_version() == GARI_VERSION && gari_shutdown(NULL, NULL) == 0 ? 0 : 1;
+}
