@@ -250,3 +250,41 @@ Test(memory_reuse, objects_made_here_and_freed_there_for_long_do_not_grow_the_he
     assert_equal(disposed_count(), SCALED(1000000));
     assert_equal(reclaimed_count(), SCALED(1000000));
 }
+
+/* Runs of pages change hands between the sizes that share a segment and those that have a mapping
+ * of their own: the sizes on both sides of 1 MB and 2 MB are where that could go wrong. */
+Test(memory_reuse, objects_of_every_size_share_the_heap_without_overlapping)
+{
+    use_manual_mode();
+    enum { SIZES = 24, ROUNDS = 3 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct text *blob[SIZES];
+        for (int i = 0; i < SIZES; i++) {
+            size_t length = (size_t)(i + 1) * 128 * KILOBYTE - 64;
+            blob[i] = gari_new_items(&text_type, length);
+            check(blob[i] != NULL);
+            memset(blob[i]->bytes, i + 1, length);
+        }
+        for (int i = round % 2; i < SIZES; i += 2) {
+            gari_decref(blob[i]);
+            blob[i] = NULL;
+        }
+        settle();
+        enum { NUMBER = 20000 };
+        struct node **node = calloc(NUMBER, sizeof *node);
+        make(node, NUMBER);
+        for (int i = 0; i < SIZES; i++) {
+            if (!blob[i])
+                continue;
+            for (size_t at = 0; at < blob[i]->length; at += 512)
+                check(blob[i]->bytes[at] == i + 1);
+            gari_decref(blob[i]);
+        }
+        for (size_t i = 0; i < NUMBER; i++)
+            check(node[i]->value == (long)i);
+        drop(node, NUMBER);
+        free(node);
+        settle();
+    }
+    assert_nothing_left();
+}

@@ -13,11 +13,6 @@ static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
 
-static bool is_own_mapping(const struct gari__segment *segment)
-{
-    return segment->mapped > GARI__SEGMENT_SIZE;
-}
-
 static bool page_used(const struct gari__segment *segment, size_t page)
 {
     return segment->used[page / 64] >> (page % 64) & 1;
@@ -99,6 +94,7 @@ static char *new_mapping(struct gari__block *block, size_t pages)
     struct gari__segment *segment = map_segment((pages + 1) * GARI__PAGE_SIZE);
     if (!segment)
         return NULL;
+    segment->for_one = true;
     segment->free_pages = 0;
     segment->longest_free = 0;
     gari__store_relaxed(&segment->map[1], block);
@@ -146,7 +142,7 @@ void gari__run_free(char *run, size_t pages)
         (struct gari__segment *)((uintptr_t)run & ~(GARI__SEGMENT_SIZE - 1));
     pthread_mutex_lock(&lock);
     account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
-    if (is_own_mapping(segment)) {
+    if (segment->for_one) {
         unmap_segment(segment);
     } else {
         mark_run(segment, (size_t)(run - (char *)segment) >> GARI__PAGE_SHIFT, pages, false, NULL);

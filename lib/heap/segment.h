@@ -23,6 +23,7 @@ struct gari__segment {
     uint64_t used[GARI__PAGES / 64]; /* a bit a page; this and the rest under the heap's lock */
     struct gari__segment *next, *prev;
     size_t mapped;
+    bool for_one; /* mapped for a single long run, and goes with it */
     uint32_t free_pages;
     uint32_t longest_free; /* never less than the longest free run */
 };
