@@ -17,7 +17,11 @@
 struct gari__collector gari__collector = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .pass = {[GARI__YOUNG] = {.which = GARI__YOUNG}, [GARI__OLD] = {.which = GARI__OLD}},
-    .schedule = {.threshold = {700, 10, 10}, .enabled = true, .began = {1, 1, 1}, .queued = -1},
+    .schedule = {.threshold = {700, 10, 10},
+                 .enabled = true,
+                 .began = {1, 1, 1},
+                 .tick_epoch = {1, 1, 1, 1},
+                 .queued = -1},
 };
 
 static struct gari__schedule *const schedule = &gari__collector.schedule;
@@ -38,9 +42,16 @@ static void fatal_in_section(const char *call)
         gari__fatal("%s called inside a read section: it would wait for that section to end", call);
 }
 
+/* Whether the call may wait for a grace period and for the collector's lock. Not in a callback; and
+ * not on the shared record, for which a thread in a read section may be waiting. */
+static bool may_collect(const struct gari__object_thread *self)
+{
+    return !self->collecting && !self->callbacks && !self->unwinding && !self->heap.thread.shared;
+}
+
 bool gari__upcall_exhausted(struct gari__object_thread *self)
 {
-    if (self->collecting || self->callbacks || self->unwinding || gari__in_section())
+    if (!may_collect(self) || gari__in_section())
         return false;
     gari__drive_collection(self, 2);
     gari__drive_tidy(self);
@@ -79,7 +90,7 @@ size_t gari_collect(int generation)
     gari__fork_check("gari_collect");
     struct gari__object_thread *self = gari__enter("gari_collect");
     size_t collected = 0;
-    if (self->collecting || self->callbacks || self->unwinding) {
+    if (!may_collect(self)) {
         queue_collection(generation);
     } else {
         fatal_in_section("gari_collect");
@@ -95,7 +106,7 @@ bool gari_step(size_t budget)
 {
     gari__fork_check("gari_step");
     struct gari__object_thread *self = gari__enter("gari_step");
-    if (self->collecting || self->callbacks || self->unwinding) {
+    if (!may_collect(self)) {
         gari__leave(self);
         return false;
     }

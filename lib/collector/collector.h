@@ -8,8 +8,10 @@
  * too closely. */
 #define GARI__NURSERY_BYTES ((uint64_t)2 << 20)
 #define GARI__YOUNG_INTERVAL_NS 10000000u
-/* A candidate that has waited so long is collected whether or not anything grows. */
+/* A candidate older than this is collected whether or not anything grows. Its age is known in steps
+ * of a tick: each begins an epoch. */
 #define GARI__PATIENCE_NS 1000000000u
+#define GARI__PATIENCE_TICKS 4u
 /* The share of time that whole passes for such candidates may take: one in so many parts. */
 #define GARI__PATIENCE_SHARE 20u
 
@@ -29,9 +31,11 @@ struct gari__schedule {
     uint64_t whole_took_ns;
     uint64_t restamped; /* the epoch of the last gari__restamp */
     int queued;         /* a generation asked for by a callback, or -1 */
-    uint64_t sample;    /* a candidate, */
-    uint64_t sample_ns; /* and since when it has been one */
-    int patience;       /* collections made for its sake */
+    /* The epochs that began at the last ticks of the patience clock, oldest first. */
+    uint64_t tick_epoch[GARI__PATIENCE_TICKS];
+    uint64_t tick_ns;
+    bool tried_young;  /* a young collection has been made for the sake of those that wait */
+    uint64_t tried_ns; /* when the last collection was made for their sake */
 };
 
 struct gari__collector {

@@ -120,6 +120,12 @@ extern uint64_t gari__epoch;
 /* Counts it up. */
 void gari__epoch_advance(void);
 
+/* Whether an object with that stamp was born in an earlier epoch than that one. */
+static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
+{
+    return (int16_t)(uint16_t)((uint16_t)epoch - stamp) > 0;
+}
+
 /* A stamp is 16 bits of the epoch. Once in GARI__RESTAMP_EVERY epochs, before one could wrap and make
  * an old object young again, all stamps are brought up: of generation 2 (born before epoch
  * `boundary`) to an age that is as good as any larger one, of the younger ones to at most

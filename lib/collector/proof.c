@@ -33,6 +33,23 @@ static void exclude_edge(gari_slot *slot, void *arg)
         exclude(pass, target, state);
 }
 
+static void end_phase(struct gari__pass *pass, enum gari__phases next)
+{
+    pass->phase = next;
+    pass->member = 0;
+    GARI_PERTURB_POINT();
+}
+
+static void begin_again(struct gari__pass *pass)
+{
+    if (++pass->attempts <= ATTEMPTS) {
+        end_phase(pass, GARI__V1);
+        return;
+    }
+    pass->undecided = true;
+    pass->phase = GARI__END;
+}
+
 /* What was excluded takes with it all that it reaches, and the proof begins anew with V1 and a new
  * grace period on what is left: the safe way to shrink (design.md section 5). */
 static void shrink(struct gari__pass *pass)
@@ -57,14 +74,13 @@ static void shrink(struct gari__pass *pass)
     }
     pass->member_count = kept;
     pass->failed = false;
-    pass->member = 0;
-    pass->phase = kept ? GARI__V1 : GARI__END;
-    if (GARI_MUTANT(BAD_SHRINK) && kept) {
-        pass->phase = GARI__COMMIT;
-    } else if (++pass->attempts > ATTEMPTS) {
-        pass->undecided = true;
+    if (kept == 0) {
         pass->phase = GARI__END;
+        return;
     }
+    begin_again(pass);
+    if (GARI_MUTANT(BAD_SHRINK))
+        pass->phase = GARI__COMMIT;
 }
 
 static void count_edge(gari_slot *slot, void *arg)
@@ -75,13 +91,6 @@ static void count_edge(gari_slot *slot, void *arg)
     uint32_t *state = target ? gari__scratch_at(pass, target, &block) : NULL;
     if (state && (*state & GARI__MEMBER))
         ++*state;
-}
-
-static void end_phase(struct gari__pass *pass, enum gari__phases next)
-{
-    pass->phase = next;
-    pass->member = 0;
-    GARI_PERTURB_POINT();
 }
 
 static void clear_edges(struct gari__pass *pass, gari_object *object)
@@ -188,7 +197,7 @@ static size_t rc(struct gari__pass *pass, size_t budget)
     if (pass->failed)
         shrink(pass);
     else if (now - pass->looked_ns > LOOK_LIMIT_NS)
-        end_phase(pass, GARI__V1);
+        begin_again(pass);
     else
         end_phase(pass, GARI__COMMIT);
     return budget;

@@ -20,10 +20,11 @@ uint64_t gari__schedule_net(uint64_t *allocated_bytes)
     return sum.tracked_allocated - sum.tracked_freed;
 }
 
-static int64_t net_since_base(uint64_t *bytes_since)
+static int64_t net_since_base(uint64_t *bytes_since, uint64_t *base)
 {
     uint64_t bytes;
-    int64_t net = (int64_t)(gari__schedule_net(&bytes) - gari__load_relaxed(&schedule->base));
+    *base = gari__load_relaxed(&schedule->base);
+    int64_t net = (int64_t)(gari__schedule_net(&bytes) - *base);
     *bytes_since = bytes - gari__load_relaxed(&schedule->base_bytes);
     return net;
 }
@@ -66,8 +67,8 @@ int gari__schedule_due(bool *whole)
     bool young_ran = schedule->count[1] + schedule->count[2] > 0;
     if (may_old && young_ran && live_bytes() > 2 * schedule->whole_live + DOUBLING_SLACK)
         return 2;
-    uint64_t bytes_since;
-    if (net_since_base(&bytes_since) <= gari__load_relaxed(&schedule->threshold[0]) ||
+    uint64_t bytes_since, base;
+    if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
         too_soon(bytes_since))
         return -1;
     if (may_old && exceeded(2)) {
@@ -80,26 +81,59 @@ int gari__schedule_due(bool *whole)
     return exceeded(1) ? 1 : 0;
 }
 
+/* Brings stamps up before they wrap (pass.h). */
+static void restamp_in_time(void)
+{
+    if (gari__epoch - schedule->restamped < GARI__RESTAMP_EVERY)
+        return;
+    schedule->restamped = gari__epoch;
+    gari__restamp(schedule->began[1]);
+    if (gari__epoch - schedule->began[1] > GARI__BOUNDARY_AGE)
+        gari__store_relaxed(&schedule->began[1], gari__epoch - GARI__BOUNDARY_AGE);
+    /* A pass so long that stamps have moved on under it cannot tell who is inside. */
+    struct gari__pass *old = &gari__collector.pass[GARI__OLD];
+    if (old->phase != GARI__IDLE && gari__epoch - old->epoch > GARI__RESTAMP_EVERY)
+        old->undecided = true;
+}
+
+/* Epochs begin with collections; where there is none for a while, with ticks, so that a candidate's
+ * age can be told. */
+static void tick(uint64_t now)
+{
+    if (now - schedule->tick_ns < GARI__PATIENCE_NS / GARI__PATIENCE_TICKS)
+        return;
+    schedule->tick_ns = now;
+    gari__epoch_advance();
+    restamp_in_time();
+    for (unsigned i = 0; i + 1 < GARI__PATIENCE_TICKS; i++)
+        schedule->tick_epoch[i] = schedule->tick_epoch[i + 1];
+    schedule->tick_epoch[GARI__PATIENCE_TICKS - 1] = gari__epoch;
+}
+
 int gari__schedule_impatient(bool at_once, bool *whole)
 {
     *whole = true;
     if (!automatic())
         return -1;
-    uint64_t now = gari__now_ns();
-    uint64_t sample = gari__seeds_sample();
     if (at_once)
-        return sample ? 2 : -1;
-    if (sample != schedule->sample) {
-        schedule->sample = sample;
-        schedule->sample_ns = now;
-        schedule->patience = 0;
-    }
-    if (!sample || now - schedule->sample_ns < GARI__PATIENCE_NS)
+        return gari__seeds_waiting(gari__epoch + 1) ? 2 : -1;
+    uint64_t now = gari__now_ns();
+    tick(now);
+    if (!gari__seeds_waiting(schedule->tick_epoch[0])) {
+        schedule->tried_young = false;
         return -1;
-    if (schedule->patience++ == 0)
+    }
+    if (!schedule->tried_young) {
+        if (now - schedule->tried_ns < GARI__PATIENCE_NS)
+            return -1;
+        schedule->tried_young = true;
+        schedule->tried_ns = now;
         return 1;
+    }
     if (now - schedule->whole_end_ns < schedule->whole_took_ns * GARI__PATIENCE_SHARE)
         return -1;
+    schedule->tried_young = false;
+    schedule->tried_ns = now;
     return 2;
 }
 
@@ -117,12 +151,7 @@ void gari__schedule_begin(struct gari__object_thread *self, int generation, bool
     struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
     /* First a new epoch, then the candidates: what was made garbage before is then among them. */
     gari__epoch_advance();
-    if (gari__epoch - schedule->restamped >= GARI__RESTAMP_EVERY) {
-        schedule->restamped = gari__epoch;
-        gari__restamp(schedule->began[1]);
-        if (gari__epoch - schedule->began[1] > GARI__BOUNDARY_AGE)
-            gari__store_relaxed(&schedule->began[1], gari__epoch - GARI__BOUNDARY_AGE);
-    }
+    restamp_in_time();
     gari__candidates_file_all(self);
 
     uint64_t since = 0;
@@ -192,14 +221,14 @@ bool gari__schedule_check(struct gari__object_thread *self)
         return true;
     if (!automatic())
         return false;
-    uint64_t bytes_since;
-    int64_t net = net_since_base(&bytes_since);
+    uint64_t bytes_since, base;
+    int64_t net = net_since_base(&bytes_since, &base);
     int64_t left = gari__load_relaxed(&schedule->threshold[0]) - net;
     if (net < 0) {
         /* As CPython's count, which stops at zero: what older objects' deaths took away is not to
-         * be made up for. */
-        gari__fetch_add_relaxed(&schedule->base, (uint64_t)net);
-        left -= -net;
+         * be made up for. Two threads may see that at once; one of them does it. */
+        gari__cas_strong_acq_rel(&schedule->base, &base, base + (uint64_t)net);
+        left += net;
     }
     if (left < 0)
         return !too_soon(bytes_since);

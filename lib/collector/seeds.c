@@ -1,11 +1,10 @@
 #include "lib/collector/seeds.h"
 
 #include "concurrency/word.h"
+#include "lib/collector/pass.h"
 #include "lib/object/candidate.h"
 
 static struct gari__block *lists[2]; /* [0] young, [1] old only; through gathered_next */
-static struct gari__block *sampled;  /* the sample's place */
-static uint32_t sampled_slot;
 
 static void put_back(struct gari__block *block, int list)
 {
@@ -21,8 +20,6 @@ void gari__seeds_put_back(struct gari__block *block, bool has_young)
 void gari__seeds_release(struct gari__block *block)
 {
     struct gari__kind *kind = gari__load_relaxed(&block->kind);
-    if (sampled == block)
-        sampled = NULL;
     /* From here on the block may go. */
     gari__store_relaxed(&block->gathered, false);
     gari__block_unhold(kind, block);
@@ -75,10 +72,11 @@ bool gari__seeds_any(bool old_too)
     return lists[0] || (old_too && lists[1]);
 }
 
-/* Whether the block has a candidate that is alive, from slot `from`; dead ones lose their bits. */
-static bool find_live(struct gari__block *block, uint32_t from, uint32_t *found)
+/* Whether the block has a candidate that is alive and born before the epoch; dead ones on the way
+ * lose their bits. *kept: some bits stay. */
+static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
 {
-    for (uint32_t slot = from; slot < block->slots; slot++) {
+    for (uint32_t slot = 0; slot < block->slots; slot++) {
         uint64_t bits = gari__load_acquire(&block->candidates[slot / 64]) >> (slot % 64);
         if (bits == 0) {
             slot |= 63;
@@ -89,35 +87,32 @@ static bool find_live(struct gari__block *block, uint32_t from, uint32_t *found)
          * candidate at any moment, and that bit must not be lost. */
         uint64_t bit = (uint64_t)1 << (slot % 64);
         gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~bit);
-        if (gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot)))) {
-            gari__fetch_or_acq_rel(&block->candidates[slot / 64], bit);
-            *found = slot;
+        if (!gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot))))
+            continue;
+        gari__fetch_or_acq_rel(&block->candidates[slot / 64], bit);
+        *kept = true;
+        if (gari__born_before(gari__load_relaxed(&block->side[slot].birth), epoch))
             return true;
-        }
     }
     return false;
 }
 
-uint64_t gari__seeds_sample(void)
+bool gari__seeds_waiting(uint64_t epoch)
 {
-    uint32_t slot;
-    if (sampled && find_live(sampled, sampled_slot, &slot)) {
-        sampled_slot = slot;
-        return (uint64_t)(uintptr_t)gari__slot_at(sampled, slot);
-    }
-    sampled = NULL;
     for (int list = 0; list < 2; list++) {
         struct gari__block **link = &lists[list];
         while (*link) {
             struct gari__block *block = *link;
-            if (find_live(block, 0, &slot)) {
-                sampled = block;
-                sampled_slot = slot;
-                return (uint64_t)(uintptr_t)gari__slot_at(block, slot);
+            bool kept = false;
+            if (find_waiting(block, epoch, &kept))
+                return true;
+            if (kept) {
+                link = &block->gathered_next;
+            } else {
+                *link = block->gathered_next;
+                gari__seeds_release(block);
             }
-            *link = block->gathered_next;
-            gari__seeds_release(block);
         }
     }
-    return 0;
+    return false;
 }

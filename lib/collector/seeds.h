@@ -18,9 +18,7 @@ void gari__seeds_release(struct gari__block *block);
 /* Whether any block is listed. */
 bool gari__seeds_any(bool old_too);
 
-/* Looks at one of the candidates, the same as last time if it is still one and alive. Returns an
- * identifier of it, 0 when there is none; drops dead candidates on the way. For telling how long
- * the candidates have waited. */
-uint64_t gari__seeds_sample(void);
+/* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. */
+bool gari__seeds_waiting(uint64_t epoch);
 
 #endif

@@ -52,11 +52,6 @@ static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
     return age > 0 && (oldest >= OLDEST || age <= (int16_t)oldest);
 }
 
-static inline bool born_before(uint16_t stamp, uint64_t epoch)
-{
-    return (int16_t)(uint16_t)((uint16_t)epoch - stamp) > 0;
-}
-
 void gari__queue_push(struct gari__pass *pass, gari_object *object)
 {
     struct gari__queue *queue = &pass->queue;
@@ -176,7 +171,7 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
         uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
         if (!pass->whole && !born_between(birth, pass->since, pass->epoch)) {
             /* Left for another pass: a young one if it is of generation 0 or 1. */
-            if (born_before(birth, pass->young_since))
+            if (gari__born_before(birth, pass->young_since))
                 *old = true;
             else
                 *young = true;

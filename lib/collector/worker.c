@@ -22,8 +22,9 @@
 #define HELP_WAIT_NS 20000u
 #define LIMBO_TICK_NS 10000000u
 #define CANDIDATE_TICK_NS 100000000u
-/* In manual mode allocation drives a grace period when so much memory waits for one. */
+/* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
+#define MANUAL_LIMBO_DEFERRED 4096u
 
 static struct {
     pthread_mutex_t lock;
@@ -212,7 +213,9 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     }
     enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
-    if (slice == GARI__SLICE_WAITS && debt >= OUTRUN_BYTES && !gari__in_section())
+    /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
+    if (slice == GARI__SLICE_WAITS && debt >= OUTRUN_BYTES && !gari__in_section() &&
+        !self->heap.thread.shared)
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
 }
@@ -246,6 +249,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
     }
 }
 
+static bool much_waits(void)
+{
+    struct gari__limbo_stats waiting = gari__limbo_read_stats();
+    return waiting.bytes > MANUAL_LIMBO_BYTES || waiting.deferred > MANUAL_LIMBO_DEFERRED;
+}
+
 void gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
@@ -258,7 +267,7 @@ void gari__upcall_refill(struct gari__object_thread *self)
         gari__limbo_seal_idle();
     gari__limbo_free(self, HELP_BUDGET);
     if (gari__collector.mode == GARI_MODE_MANUAL && !gari__in_section() &&
-        gari__limbo_read_stats().bytes > MANUAL_LIMBO_BYTES) {
+        !self->heap.thread.shared && much_waits()) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
         gari__limbo_free(self, HELP_BUDGET);

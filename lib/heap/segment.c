@@ -12,6 +12,7 @@ static struct gari__segment *segments;
 static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
+static struct gari__segment *walk_next; /* where a walk in progress goes on */
 
 static bool page_used(const struct gari__segment *segment, size_t page)
 {
@@ -70,6 +71,8 @@ static struct gari__segment *map_segment(size_t size)
 
 static void unmap_segment(struct gari__segment *segment)
 {
+    if (walk_next == segment)
+        walk_next = segment->next;
     if (segment->prev)
         segment->prev->next = segment->next;
     else
@@ -168,17 +171,29 @@ size_t gari__heap_peak_bytes(void)
     return gari__load_relaxed(&peak);
 }
 
+static void walk_segment(struct gari__segment *segment,
+                         void (*visit)(struct gari__block *block, void *arg), void *arg)
+{
+    struct gari__block *before = NULL;
+    for (size_t page = 1; page < GARI__PAGES; page++) {
+        struct gari__block *block = gari__load_relaxed(&segment->map[page]);
+        if (block && block != before)
+            visit(block, arg);
+        before = block;
+    }
+}
+
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
     pthread_mutex_lock(&lock);
-    for (struct gari__segment *segment = segments; segment; segment = segment->next) {
-        struct gari__block *before = NULL;
-        for (size_t page = 1; page < GARI__PAGES; page++) {
-            struct gari__block *block = gari__load_relaxed(&segment->map[page]);
-            if (block && block != before)
-                visit(block, arg);
-            before = block;
-        }
+    walk_next = segments;
+    while (walk_next) {
+        struct gari__segment *segment = walk_next;
+        walk_next = segment->next;
+        walk_segment(segment, visit, arg);
+        /* Threads that want a run do not wait for the whole walk. */
+        pthread_mutex_unlock(&lock);
+        pthread_mutex_lock(&lock);
     }
     pthread_mutex_unlock(&lock);
 }

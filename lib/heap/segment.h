@@ -37,7 +37,8 @@ void gari__run_free(char *run, size_t pages);
 size_t gari__heap_bytes(void);
 size_t gari__heap_peak_bytes(void);
 
-/* Calls visit for the first page of every run in use. While it runs no run comes or goes. */
+/* Calls visit for every run in use. During the visits of one segment no run comes or goes; between
+ * segments they may, and a segment that is new may be missed. One walk at a time. */
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
 
 static inline struct gari__block *gari__block_of(const void *object)

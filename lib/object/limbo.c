@@ -15,6 +15,7 @@
 
 /* Enough to share a grace period among many, little enough to stay in a core's L2 cache. */
 #define SEAL_BYTES ((size_t)256 << 10)
+#define SEAL_DEFERRED 1024u
 #define BATCHES 16u
 
 struct deferred {
@@ -37,6 +38,7 @@ static struct {
     struct deferred *ripe_deferred;
     struct deferred *deferred; /* not yet sealed */
     uint64_t last_ticket;
+    unsigned unsealed_deferred;
     uint64_t objects, bytes; /* waiting, all in; atomically */
     uint64_t unsealed;       /* bytes; atomically */
     uint64_t deferred_count; /* waiting; atomically */
@@ -48,6 +50,7 @@ static void seal(void)
     if (limbo.count == BATCHES || (!gari__waiting_any(GARI__LIMBO) && !limbo.deferred))
         return;
     gari__store_relaxed(&limbo.unsealed, 0);
+    limbo.unsealed_deferred = 0;
     struct gari__block *mine = NULL;
     struct gari__block *block = gari__waiting_take_blocks(GARI__LIMBO);
     while (block) {
@@ -283,7 +286,8 @@ uint64_t gari__limbo_last_ticket(void)
 struct gari__limbo_stats gari__limbo_read_stats(void)
 {
     return (struct gari__limbo_stats){gari__load_relaxed(&limbo.objects),
-                                      gari__load_relaxed(&limbo.bytes)};
+                                      gari__load_relaxed(&limbo.bytes),
+                                      gari__load_relaxed(&limbo.deferred_count)};
 }
 
 int gari_defer(void (*fn)(void *arg), void *arg)
@@ -297,6 +301,8 @@ int gari_defer(void (*fn)(void *arg), void *arg)
         pthread_mutex_lock(&limbo.lock);
         call->next = limbo.deferred;
         limbo.deferred = call;
+        if (++limbo.unsealed_deferred >= SEAL_DEFERRED)
+            seal();
         pthread_mutex_unlock(&limbo.lock);
         gari__upcall_wake();
     }

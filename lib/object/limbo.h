@@ -15,6 +15,7 @@
 struct gari__limbo_stats {
     uint64_t objects;
     uint64_t bytes;
+    uint64_t deferred; /* calls */
 };
 
 /* Counts objects that have just been retired, and seals a batch when enough wait. */
