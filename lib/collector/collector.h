@@ -45,6 +45,7 @@ struct gari__collector {
     struct gari__pass pass[GARI__PASSES];
     bool open;     /* one of them is not idle: a hint for mutators; atomically */
     bool old_open; /* the old one is */
+    bool old_turn; /* of two that are open, the old one is next; under the lock */
     struct gari__schedule schedule;
     gari_generation_stats stats[3]; /* written under the lock, read without: atomically */
     gari_mode mode;

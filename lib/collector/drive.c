@@ -51,11 +51,21 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
         if (due >= 0)
             gari__schedule_begin(self, due, whole);
     }
-    if (young->phase != GARI__IDLE)
-        return step(young, self, budget, ticket);
-    if (old->phase != GARI__IDLE)
+    if (old->phase == GARI__IDLE)
+        return young->phase == GARI__IDLE ? GARI__SLICE_IDLE : step(young, self, budget, ticket);
+    if (young->phase == GARI__IDLE)
         return step(old, self, budget, ticket);
-    return GARI__SLICE_IDLE;
+    /* Both are open: they take turns, so that neither starves the other, and while one waits for its
+     * grace period the other works. */
+    struct gari__pass *first = gari__collector.old_turn ? old : young;
+    gari__collector.old_turn = !gari__collector.old_turn;
+    enum gari__slice slice = step(first, self, budget, ticket);
+    struct gari__pass *second = &gari__collector.pass[!first->which];
+    uint64_t second_ticket;
+    if (slice == GARI__SLICE_WAITS && second->phase != GARI__IDLE &&
+        step(second, self, budget, &second_ticket) == GARI__SLICE_WORKED)
+        slice = GARI__SLICE_WORKED;
+    return slice;
 }
 
 /* Works at a pass until it is idle. */

@@ -17,14 +17,16 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
         return gari__phase_gather(pass, budget);
     case GARI__SCAN:
         return gari__phase_scan(pass, budget);
-    case GARI__MEMBERS:
-        return gari__phase_members(pass, budget);
     case GARI__V1:
     case GARI__V2:
     case GARI__V3:
     case GARI__GRACE:
     case GARI__RC:
+    case GARI__SHRINK:
+    case GARI__COMPACT:
         return gari__phase_proof(pass, budget);
+    case GARI__RECLAIM:
+        return gari__phase_reclaim(pass, self, budget);
     case GARI__COMMIT:
         return gari__phase_commit(pass, budget);
     case GARI__DISPOSE:
@@ -67,7 +69,7 @@ enum gari__progress gari__pass_step(struct gari__pass *pass, struct gari__object
                                     size_t budget)
 {
     while (budget > 0 && pass->phase != GARI__IDLE) {
-        if (pass->out_of_memory && pass->phase < GARI__COMMIT) {
+        if (pass->out_of_memory && pass->phase < GARI__RECLAIM) {
             if (proving == pass)
                 proving = NULL;
             gari__pass_abandon(pass);

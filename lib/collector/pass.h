@@ -2,41 +2,46 @@
  *
  *   SEED     takes the candidates it may look at; clears their bits first
  *   GATHER   walks what they reach, counting the edges found to each object
- *   SCAN     objects with more references than edges are held from outside: they, and what they
- *            reach, are marked live
- *   MEMBERS  the rest is suspected; everything so far was a guess
- *   V1 V2 V3 GRACE RC   the proof of docs/protocol.md, repeated on less when it fails
- *   COMMIT   counts go to zero; the proof closes
- *   DISPOSE DROP        callbacks; edges that leave the set; memory
+ *   SCAN     reads each object's word. More references than edges: it is held from outside, and it
+ *            and what it reaches are marked live. The rest is suspected: the members, their words
+ *            as just read. Everything before the words was a guess
+ *   V1 V2 V3 GRACE RC   the proof of docs/protocol.md; the words that SCAN read are the first V1
+ *   SHRINK COMPACT      what the proof refuses leaves the set, and the proof is repeated on the rest
+ *   RECLAIM  counts go to zero; edges that leave the set are dropped; memory. For members of types
+ *            without callbacks; with callbacks these are three phases:
+ *   COMMIT DISPOSE DROP
  *   END      tables go back; candidates without a verdict are kept
  *
- * Two passes can be open side by side: one over young objects, one over old. At most one of them has
- * a proof open. Everything here happens under the collector's lock; between slices no read section
- * is open. Per-object state is one 32-bit word in a scratch array that each touched block gets for
- * the length of the pass. */
+ * Two passes can be open side by side: one over young objects, one over old. At most one of them is
+ * between V1 and the last count's going to zero. Everything here happens under the collector's lock;
+ * between slices no read section is open. Per-object state is one 32-bit word in a scratch array
+ * that each touched block gets for the length of the pass. */
 #ifndef GARI_COLLECTOR_PASS_H
 #define GARI_COLLECTOR_PASS_H
 
 #include "lib/object/self.h"
 
-/* A scratch word: marks, and the edges counted so far. */
+/* A scratch word: marks, and a number: of the edges found so far; of a member, from SCAN or V1 on, of
+ * the references that V2 has not found an edge for. */
 #define GARI__REACHED ((uint32_t)1 << 31)
 #define GARI__LIVE ((uint32_t)1 << 30)
 #define GARI__MEMBER ((uint32_t)1 << 29)
 #define GARI__SEED ((uint32_t)1 << 28)
-#define GARI__EDGES_MASK (GARI__SEED - 1)
+#define GARI__NUMBER_MASK (GARI__SEED - 1)
 
 enum gari__phases {
     GARI__IDLE,
     GARI__SEEDING,
     GARI__GATHER,
     GARI__SCAN,
-    GARI__MEMBERS,
     GARI__V1,
     GARI__V2,
     GARI__V3,
     GARI__GRACE,
     GARI__RC,
+    GARI__SHRINK,
+    GARI__COMPACT,
+    GARI__RECLAIM,
     GARI__COMMIT,
     GARI__DISPOSE,
     GARI__DROP,
@@ -45,7 +50,7 @@ enum gari__phases {
 
 struct gari__member {
     gari_object *object;
-    uint64_t word; /* as V1 saw it */
+    uint64_t word; /* as V1, or SCAN in its place, saw it */
 };
 
 /* Objects whose edges are still to be walked: a stack, and before it a few that are being fetched
@@ -74,6 +79,7 @@ struct gari__pass {
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
     bool out_of_memory;          /* give up, keep the candidates */
     bool undecided;              /* some members were given up */
+    bool quiesced;               /* END: nobody is filing a member any more */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;
@@ -82,10 +88,14 @@ struct gari__pass {
 
     struct gari__member *members;
     size_t member_count, member_room;
+    size_t kept;    /* COMPACT: members that stay, so far */
+    size_t matched; /* members for each of whose references V2 has found an edge */
     unsigned attempts;
-    bool failed; /* in this round of the proof */
+    bool demoted;   /* SCAN has found a member to be live after all */
+    bool failed;    /* in this round of the proof */
+    bool callbacks; /* some members' types have dispose or reclaim */
     uint64_t ticket;
-    uint64_t looked_ns; /* when the last look at the words began */
+    uint64_t looked_ns; /* when the last look at all the words began */
     size_t look;        /* how far the look in progress is; member_count: there is none */
 
     uint64_t begun_ns;
@@ -135,28 +145,21 @@ static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
 #define GARI__BOUNDARY_AGE 8192u
 void gari__restamp(uint64_t boundary);
 
-/* ---- between trace.c, proof.c and reap.c ---- */
+/* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
 
 /* Puts the object on the queue. */
 void gari__queue_push(struct gari__pass *pass, gari_object *object);
-/* The next object, or NULL. */
-gari_object *gari__queue_pop(struct gari__queue *queue);
 
-/* The object's scratch word, or NULL when its block has none. */
-static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_object *object,
-                                         struct gari__block **block)
-{
-    *block = gari__block_of(object);
-    uint32_t *scratch = gari__load_relaxed(&(*block)->scratch[pass->which]);
-    return scratch ? &scratch[gari__slot_of(*block, object)] : NULL;
-}
+/* Begins the proof's V2 on the members as they are; V1, or SCAN in its place, is over. */
+void gari__proof_begin(struct gari__pass *pass);
 
 /* The phases; each returns what is left of the budget and moves pass->phase on when it is done. */
 size_t gari__phase_seed(struct gari__pass *pass, size_t budget);
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget);
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget);
-size_t gari__phase_members(struct gari__pass *pass, size_t budget);
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget);
+size_t gari__phase_reclaim(struct gari__pass *pass, struct gari__object_thread *self,
+                           size_t budget);
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget);
 size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *self,
                            size_t budget);
@@ -165,9 +168,5 @@ size_t gari__phase_end(struct gari__pass *pass, size_t budget);
 
 /* Whether the proof can do nothing until its grace period has passed. */
 bool gari__proof_waits(const struct gari__pass *pass);
-
-/* Walks some edges of the object in hand in one read section, if it is alive in it. Returns the number
- * of edges that it cost, and sets queue->current to NULL when the object is done. */
-size_t gari__walk_some(struct gari__pass *pass, gari_visit visit);
 
 #endif

@@ -1,13 +1,11 @@
 /* The proof: G is garbage if V1, V2, V3, a grace period and RC all agree (docs/protocol.md).
  *
- * Every step here is a pass of its own over all members; that each is finished before the next
- * begins is part of the argument, and so is the order of the reads: each is an acquire. */
+ * Every step here is over all members, and finished before the next begins; that is part of the
+ * argument, and so is the order of the reads: each is an acquire. SCAN's reading of the words is the
+ * first V1: all of it lies before V2. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
-#include "concurrency/word.h"
-#include "lib/collector/pass.h"
-#include "lib/object/count.h"
-#include "lib/object/edges.h"
+#include "lib/collector/walk.h"
 
 /* Rounds on a shrinking set before the rest is left for another pass. */
 #define ATTEMPTS 16u
@@ -16,6 +14,9 @@
  * more than four seconds at one a nanosecond. */
 #define LOOK_NS 1000000000u
 #define LOOK_LIMIT_NS 4000000000u
+
+/* Members are read in the order of their places in memory; how far ahead they are fetched. */
+#define AHEAD 8u
 
 static void exclude(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
@@ -27,8 +28,7 @@ static void exclude_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
-    struct gari__block *block;
-    uint32_t *state = target ? gari__scratch_at(pass, target, &block) : NULL;
+    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
     if (state && (*state & GARI__MEMBER))
         exclude(pass, target, state);
 }
@@ -38,6 +38,13 @@ static void end_phase(struct gari__pass *pass, enum gari__phases next)
     pass->phase = next;
     pass->member = 0;
     GARI_PERTURB_POINT();
+}
+
+static void begin_v2(struct gari__pass *pass)
+{
+    pass->look = pass->member_count;
+    pass->matched = 0;
+    end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
 static void begin_again(struct gari__pass *pass)
@@ -50,122 +57,148 @@ static void begin_again(struct gari__pass *pass)
     pass->phase = GARI__END;
 }
 
+void gari__proof_begin(struct gari__pass *pass)
+{
+    pass->kept = 0;
+    if (pass->demoted)
+        end_phase(pass, GARI__COMPACT);
+    else if (gari__now_ns() - pass->looked_ns > LOOK_NS)
+        begin_again(pass); /* the scan took long: its words are old */
+    else
+        begin_v2(pass);
+}
+
 /* What was excluded takes with it all that it reaches, and the proof begins anew with V1 and a new
  * grace period on what is left: the safe way to shrink (design.md section 5). */
-static void shrink(struct gari__pass *pass)
+static void begin_shrink(struct gari__pass *pass)
 {
     if (GARI_MUTANT(BAD_SHRINK))
         pass->queue.count = 0;
-    while (!pass->out_of_memory && (pass->queue.current = gari__queue_pop(&pass->queue)) != NULL) {
-        while (pass->queue.current)
-            gari__walk_some(pass, exclude_edge);
-    }
-    if (pass->out_of_memory) {
-        /* Not all that the excluded reach is known: nothing may be concluded. */
-        pass->undecided = true;
-        pass->phase = GARI__END;
-        return;
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < pass->member_count; i++) {
-        struct gari__block *block;
-        if (*gari__scratch_at(pass, pass->members[i].object, &block) & GARI__MEMBER)
-            pass->members[kept++] = pass->members[i];
-    }
-    pass->member_count = kept;
-    pass->failed = false;
-    if (kept == 0) {
-        pass->phase = GARI__END;
-        return;
-    }
-    begin_again(pass);
-    if (GARI_MUTANT(BAD_SHRINK))
-        pass->phase = GARI__COMMIT;
+    pass->queue.current = NULL;
+    pass->queue.at = 0;
+    end_phase(pass, GARI__SHRINK);
 }
 
-static void count_edge(gari_slot *slot, void *arg)
+static size_t shrink(struct gari__pass *pass, size_t budget)
 {
-    struct gari__pass *pass = arg;
-    gari_object *target = gari__load_acquire(&slot->pointer);
-    struct gari__block *block;
-    uint32_t *state = target ? gari__scratch_at(pass, target, &block) : NULL;
-    if (state && (*state & GARI__MEMBER))
-        ++*state;
-}
-
-static void clear_edges(struct gari__pass *pass, gari_object *object)
-{
-    struct gari__block *block;
-    *gari__scratch_at(pass, object, &block) &= ~GARI__EDGES_MASK;
-}
-
-static size_t v1(struct gari__pass *pass, size_t budget)
-{
-    if (pass->member == 0) {
-        pass->looked_ns = gari__now_ns();
-        for (size_t i = 0; GARI_MUTANT(INTERLEAVED_V1) && i < pass->member_count; i++)
-            clear_edges(pass, pass->members[i].object);
-    }
-    for (; pass->member < pass->member_count && budget > 0; budget--) {
-        struct gari__member *member = &pass->members[pass->member];
-        member->word = gari__load_acquire(gari__word_of(member->object));
-        if (gari__is_alive(member->word) && !(member->word & GARI__IMMORTAL)) {
-            pass->member++;
-            if (GARI_MUTANT(INTERLEAVED_V1)) {
-                pass->queue.current = member->object;
-                while (pass->queue.current)
-                    gari__walk_some(pass, count_edge);
-                GARI_PERTURB_POINT();
-            } else {
-                clear_edges(pass, member->object);
-            }
-            continue;
-        }
-        /* Dying by itself: not ours to free. Immortal: never to be freed. */
-        struct gari__block *block;
-        uint32_t *state = gari__scratch_at(pass, member->object, &block);
-        *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-        *member = pass->members[--pass->member_count];
-    }
-    if (pass->member == pass->member_count) {
-        pass->look = pass->member_count;
-        end_phase(pass, GARI_MUTANT(INTERLEAVED_V1) ? GARI__V3 : GARI__V2);
-        if (pass->member_count == 0)
-            pass->phase = GARI__END;
+    budget = gari__walk(pass, budget, gari__queue_pop, exclude_edge);
+    if (budget > 0 && !pass->out_of_memory) {
+        pass->kept = 0;
+        end_phase(pass, GARI__COMPACT);
     }
     return budget;
 }
 
-static size_t v2(struct gari__pass *pass, size_t budget)
+/* Forgets the members that are none any more. */
+static size_t compact(struct gari__pass *pass, size_t budget)
 {
+    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
+        struct gari__member *member = &pass->members[pass->member];
+        if (*gari__scratch_at(pass, member->object) & GARI__MEMBER)
+            pass->members[pass->kept++] = *member;
+    }
+    if (pass->member < pass->member_count)
+        return budget;
+    pass->member_count = pass->kept;
+    if (pass->demoted) {
+        pass->demoted = false;
+        gari__proof_begin(pass);
+    } else if (pass->kept == 0) {
+        pass->phase = GARI__END;
+    } else {
+        begin_again(pass);
+        if (GARI_MUTANT(BAD_SHRINK))
+            pass->phase = GARI__COMMIT;
+    }
+    pass->failed = false;
+    return budget;
+}
+
+static size_t v1(struct gari__pass *pass, size_t budget)
+{
+    if (pass->member == 0)
+        pass->looked_ns = gari__now_ns();
     while (pass->member < pass->member_count && budget > 0) {
-        if (!pass->queue.current)
-            pass->queue.current = pass->members[pass->member].object;
-        size_t cost = gari__walk_some(pass, count_edge);
-        budget -= cost < budget ? cost : budget;
-        if (!pass->queue.current)
+        budget--;
+        struct gari__member *member = &pass->members[pass->member];
+        uint32_t *state = gari__scratch_at(pass, member->object);
+        member->word = gari__load_acquire(gari__word_of(member->object));
+        uint64_t count = gari__count_of(member->word);
+        if (gari__is_alive(member->word) && !(member->word & GARI__IMMORTAL) &&
+            count <= GARI__NUMBER_MASK) {
+            *state = (*state & ~GARI__NUMBER_MASK) | (uint32_t)count;
             pass->member++;
+        } else {
+            /* Dying by itself: not ours to free. Immortal: never to be freed. */
+            *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
+            *member = pass->members[--pass->member_count];
+        }
     }
     if (pass->member == pass->member_count)
+        begin_v2(pass);
+    return budget;
+}
+
+/* One reference of the target is accounted for. */
+static void subtract_edge(gari_slot *slot, void *arg)
+{
+    struct gari__pass *pass = arg;
+    gari_object *target = gari__load_acquire(&slot->pointer);
+    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
+    if (!state || !(*state & GARI__MEMBER))
+        return;
+    if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
+        /* More edges than references: threads are at work here. */
+        pass->matched--;
+        pass->failed = true;
+        exclude(pass, target, state);
+        return;
+    }
+    if ((--*state & GARI__NUMBER_MASK) == 0)
+        pass->matched++;
+}
+
+/* Mutant: V1's look is taken when V2 comes to the member. */
+static gari_object *reread_next(struct gari__pass *pass)
+{
+    if (pass->member == pass->member_count)
+        return NULL;
+    struct gari__member *member = &pass->members[pass->member++];
+    uint64_t before = gari__count_of(member->word);
+    member->word = gari__load_acquire(gari__word_of(member->object));
+    *gari__scratch_at(pass, member->object) +=
+        (uint32_t)gari__count_of(member->word) - (uint32_t)before;
+    GARI_PERTURB_POINT();
+    return member->object;
+}
+
+static size_t v2(struct gari__pass *pass, size_t budget)
+{
+    if (GARI_MUTANT(INTERLEAVED_V1))
+        budget = gari__walk(pass, budget, reread_next, subtract_edge);
+    else
+        budget = gari__walk(pass, budget, gari__member_next, subtract_edge);
+    if (budget > 0)
         end_phase(pass, GARI__V3);
     return budget;
 }
 
 static size_t v3(struct gari__pass *pass, size_t budget)
 {
+    if (pass->matched == pass->member_count && !GARI_MUTANT(INTERLEAVED_V1))
+        pass->member = pass->member_count;
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
-        struct gari__member *member = &pass->members[pass->member];
-        struct gari__block *block;
-        uint32_t *state = gari__scratch_at(pass, member->object, &block);
-        if ((*state & GARI__EDGES_MASK) != gari__count_of(member->word)) {
-            exclude(pass, member->object, state);
+        gari_object *object = pass->members[pass->member].object;
+        uint32_t *state = gari__scratch_at(pass, object);
+        if ((*state & GARI__MEMBER) && (*state & GARI__NUMBER_MASK) != 0) {
             pass->failed = true;
+            exclude(pass, object, state);
         }
     }
     if (pass->member < pass->member_count)
         return budget;
     if (pass->failed) {
-        shrink(pass);
+        begin_shrink(pass);
         return budget;
     }
     end_phase(pass, GARI__GRACE);
@@ -177,16 +210,20 @@ static size_t v3(struct gari__pass *pass, size_t budget)
 /* RC, and the looks on the way to it: has any word changed since V1? */
 static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
 {
-    for (; *at<pass->member_count && * budget> 0; ++*at, --*budget) {
-        struct gari__member *member = &pass->members[*at];
+    size_t end = pass->member_count - *at < *budget ? pass->member_count : *at + *budget;
+    *budget -= end - *at;
+    for (size_t i = *at; i < end; i++) {
+        struct gari__member *member = &pass->members[i];
+        __builtin_prefetch(pass->members[i + AHEAD < end ? i + AHEAD : i].object);
         uint64_t word = gari__load_acquire(gari__word_of(member->object));
-        if (!gari__same_references(word, member->word) && !GARI_MUTANT(NO_RECHECK)) {
-            struct gari__block *block;
-            exclude(pass, member->object, gari__scratch_at(pass, member->object, &block));
+        if (gari__unlikely(!gari__same_references(word, member->word)) &&
+            !GARI_MUTANT(NO_RECHECK)) {
+            exclude(pass, member->object, gari__scratch_at(pass, member->object));
             pass->failed = true;
         }
     }
-    return *at == pass->member_count;
+    *at = end;
+    return end == pass->member_count;
 }
 
 static size_t rc(struct gari__pass *pass, size_t budget)
@@ -195,11 +232,11 @@ static size_t rc(struct gari__pass *pass, size_t budget)
         return budget;
     uint64_t now = gari__now_ns();
     if (pass->failed)
-        shrink(pass);
+        begin_shrink(pass);
     else if (now - pass->looked_ns > LOOK_LIMIT_NS)
         begin_again(pass);
     else
-        end_phase(pass, GARI__COMMIT);
+        end_phase(pass, pass->callbacks ? GARI__COMMIT : GARI__RECLAIM);
     return budget;
 }
 
@@ -210,11 +247,8 @@ static size_t look_again(struct gari__pass *pass, size_t budget)
         pass->look = 0;
         pass->looked_ns = gari__now_ns();
     }
-    if (recheck(pass, &pass->look, &budget) && pass->failed) {
-        pass->queue.current = NULL;
-        pass->queue.at = 0;
-        shrink(pass);
-    }
+    if (recheck(pass, &pass->look, &budget) && pass->failed)
+        begin_shrink(pass);
     return budget;
 }
 
@@ -239,6 +273,10 @@ size_t gari__phase_proof(struct gari__pass *pass, size_t budget)
         return v2(pass, budget);
     case GARI__V3:
         return v3(pass, budget);
+    case GARI__SHRINK:
+        return shrink(pass, budget);
+    case GARI__COMPACT:
+        return compact(pass, budget);
     case GARI__GRACE:
         if (wants_look(pass))
             return look_again(pass, budget);

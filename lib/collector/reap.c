@@ -1,31 +1,31 @@
 /* What follows the proof: the members are nobody's but ours. Nobody can reach them, nobody holds a
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
-#include "concurrency/word.h"
-#include "lib/collector/pass.h"
 #include "lib/collector/seeds.h"
+#include "lib/collector/walk.h"
 #include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
-#include "lib/object/count.h"
 #include "lib/object/death.h"
-#include "lib/object/edges.h"
 #include "lib/object/limbo.h"
+
+/* The version goes up and the count to zero. */
+static inline void commit(gari_object *object)
+{
+    uint64_t *word = gari__word_of(object);
+    uint64_t old = gari__load_relaxed(word);
+    uint64_t count = old & GARI__COUNT_MASK;
+    /* While a ring still points here its owner may clear CANDIDATE at any moment; otherwise the word
+     * is ours alone. */
+    if (gari__unlikely(old & GARI__CANDIDATE))
+        gari__fetch_add_acq_rel(word, GARI__VERSION_ONE - count);
+    else
+        gari__store_release(word, old + GARI__VERSION_ONE - count);
+}
 
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
 {
-    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
-        uint64_t *word = gari__word_of(pass->members[pass->member].object);
-        uint64_t old = gari__load_relaxed(word);
-        uint64_t count = old & GARI__COUNT_MASK;
-        /* The version goes up and the count to zero. While a ring still points here its owner may
-         * clear CANDIDATE at any moment; otherwise the word is ours alone. */
-        if (old & GARI__CANDIDATE)
-            gari__fetch_add_acq_rel(word, GARI__VERSION_ONE - count);
-        else
-            gari__store_release(word, old + GARI__VERSION_ONE - count);
-    }
+    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
+        commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
-        /* Somebody may be filing a member that he saw alive just before. */
-        gari__candidates_quiesce();
         pass->phase = GARI__DISPOSE;
         pass->member = 0;
     }
@@ -55,76 +55,108 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
 struct dropping {
     struct gari__pass *pass;
     struct gari__object_thread *self;
+    struct gari__free_run run;
+    uint64_t objects, bytes;
 };
 
 /* Read anew: what V2 saw can be out of date towards objects outside. An edge between members is just
  * forgotten; a member's slot may by now be another object, but an edge to a member that was still in
  * place here was there when the proof closed. */
-static void drop_outgoing(gari_slot *slot, void *arg)
+static inline void drop_outgoing(gari_slot *slot, void *arg)
 {
     struct dropping *dropping = arg;
     gari_object *target = gari__load_relaxed(&slot->pointer);
-    struct gari__block *block;
-    if (!target)
-        return;
-    gari__store_relaxed(&slot->pointer, NULL);
-    const uint32_t *state = gari__scratch_at(dropping->pass, target, &block);
-    if (state && (*state & GARI__MEMBER))
+    const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
+    if (!target || (state && (*state & GARI__MEMBER)))
         return;
     if (gari__count_down(dropping->self, target, "the collector"))
         gari__death_push(dropping->self, target);
 }
 
-static void release_memory(struct gari__object_thread *self, struct gari__free_run *run,
-                           gari_object *object)
+/* With callbacks: `reclaim` may look at the fields, and finds them empty. */
+static void empty_outgoing(gari_slot *slot, void *arg)
 {
-    struct gari__block *block = gari__block_of(object);
-    const struct gari__shape *shape = gari__shape_of_block(block);
-    struct gari__tally *tally = &self->heap.tally;
-    gari__own_add(&tally->freed_by_cycles, 1);
-    gari__own_add(&tally->freed_bytes, gari__size_of(shape, object));
-    gari__own_add(&tally->tracked_freed, 1);
-    uint64_t *word = gari__word_of(object);
-    if ((gari__load_relaxed(word) & GARI__CANDIDATE) &&
-        (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE))
-        return; /* whoever empties the ring retires it */
-    self->callbacks++;
-    gari__free_slot(run, block, shape, object);
-    self->callbacks--;
+    drop_outgoing(slot, arg);
+    gari__store_relaxed(&slot->pointer, NULL);
 }
 
-size_t gari__phase_drop(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
+static inline void release_memory(struct dropping *dropping, const struct gari__shape *shape,
+                                  gari_object *object)
 {
-    struct dropping dropping = {pass, self};
-    struct gari__free_run run = {0};
+    dropping->objects++;
+    dropping->bytes += gari__size_of(shape, object);
+    uint64_t *word = gari__word_of(object);
+    if (gari__unlikely(gari__load_relaxed(word) & GARI__CANDIDATE) &&
+        (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE))
+        return; /* whoever empties the ring retires it */
+    gari__free_slot(&dropping->run, gari__block_of(object), shape, object);
+}
+
+/* Drops the members' outgoing edges and frees their memory; with `committing` it first takes each
+ * one's count to zero, before anything of it is taken apart. */
+static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass *pass,
+                                                               struct gari__object_thread *self,
+                                                               size_t budget, bool committing,
+                                                               gari_visit visit)
+{
+    struct dropping dropping = {pass, self, {0}, 0, 0};
     struct gari__queue *queue = &pass->queue;
     while (pass->member < pass->member_count && budget > 0) {
-        gari_object *object = pass->members[pass->member].object;
-        const struct gari__shape *shape = gari__shape_of(object);
+        size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
+        size_t left = room;
         gari__candidates_relieve(self);
         /* The section is for the candidates that the edges' targets may become. */
         gari__section_begin();
-        size_t next =
-            gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, drop_outgoing, &dropping);
-        gari__section_end();
-        size_t cost = next == GARI__EDGES_DONE ? 1 : next - queue->at;
-        budget -= cost < budget ? cost : budget;
-        if (next != GARI__EDGES_DONE) {
-            queue->at = next;
-            continue;
+        while (left > 0 && pass->member < pass->member_count) {
+            gari_object *object = pass->members[pass->member].object;
+            const struct gari__shape *shape = gari__shape_of(object);
+            if (committing && queue->at == 0)
+                commit(object);
+            size_t to =
+                gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, &dropping);
+            size_t cost = to == GARI__EDGES_DONE ? 1 + shape->type.refs.count : to - queue->at;
+            left -= cost < left ? cost : left;
+            queue->at = to == GARI__EDGES_DONE ? 0 : to;
+            if (to != GARI__EDGES_DONE)
+                continue;
+            if (!committing && shape->type.reclaim) {
+                /* Callbacks are called outside of sections. */
+                gari__section_end();
+                release_memory(&dropping, shape, object);
+                gari__section_begin();
+            } else {
+                release_memory(&dropping, shape, object);
+            }
+            pass->member++;
         }
-        queue->at = 0;
-        release_memory(self, &run, object);
-        pass->collected++;
-        pass->member++;
+        gari__section_end();
+        budget -= room - left;
     }
-    gari__free_run_flush(&run);
+    gari__free_run_flush(&dropping.run);
+    pass->collected += dropping.objects;
+    struct gari__tally *tally = &self->heap.tally;
+    gari__own_add(&tally->freed_by_cycles, dropping.objects);
+    gari__own_add(&tally->freed_bytes, dropping.bytes);
+    gari__own_add(&tally->tracked_freed, dropping.objects);
     if (self->dying_count)
         budget = gari__deaths_run(self, budget > GARI__DEATH_BUDGET ? budget : GARI__DEATH_BUDGET);
     if (pass->member == pass->member_count) {
         pass->phase = GARI__END;
         pass->member_count = 0;
     }
+    return budget;
+}
+
+size_t gari__phase_reclaim(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
+{
+    return take_apart(pass, self, budget, true, drop_outgoing);
+}
+
+size_t gari__phase_drop(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
+{
+    self->callbacks++;
+    budget = take_apart(pass, self, budget, false, empty_outgoing);
+    self->callbacks--;
     return budget;
 }
 
@@ -145,6 +177,12 @@ static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const
 
 size_t gari__phase_end(struct gari__pass *pass, size_t budget)
 {
+    if (!pass->quiesced && pass->collected) {
+        /* Somebody may be filing a member that he saw alive just before its count went to zero: the
+         * blocks stay until he is done. Who files one later sees that it is dead. */
+        gari__candidates_quiesce();
+    }
+    pass->quiesced = true;
     while (pass->touched && budget > 0) {
         struct gari__block *block = pass->touched;
         uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);

@@ -1,11 +1,9 @@
 /* The guess: which of the objects that the candidates reach are held from outside? Reads words and
  * fields as it comes to them, while threads change both; a wrong guess costs time, nothing else. */
-#include "concurrency/word.h"
-#include "lib/collector/pass.h"
+#include "concurrency/clock.h"
 #include "lib/collector/seeds.h"
+#include "lib/collector/walk.h"
 #include "lib/heap/memory.h"
-#include "lib/object/count.h"
-#include "lib/object/edges.h"
 
 /* Ages from here on are all the same. */
 #define OLDEST 16384
@@ -68,56 +66,6 @@ void gari__queue_push(struct gari__pass *pass, gari_object *object)
     queue->stack[queue->count++] = object;
 }
 
-gari_object *gari__queue_pop(struct gari__queue *queue)
-{
-    while (queue->fetch_count < GARI__PREFETCH && queue->count > 0) {
-        gari_object *object = queue->stack[--queue->count];
-        __builtin_prefetch(object);
-        queue->fetching[(queue->fetch_first + queue->fetch_count++) % GARI__PREFETCH] = object;
-    }
-    if (queue->fetch_count == 0)
-        return NULL;
-    gari_object *object = queue->fetching[queue->fetch_first];
-    queue->fetch_first = (queue->fetch_first + 1) % GARI__PREFETCH;
-    queue->fetch_count--;
-    return object;
-}
-
-size_t gari__walk_some(struct gari__pass *pass, gari_visit visit)
-{
-    struct gari__queue *queue = &pass->queue;
-    gari_object *object = queue->current;
-    const struct gari__shape *shape = gari__shape_of(object);
-    size_t next = GARI__EDGES_DONE;
-    gari__section_begin();
-    /* Alive in this section: its memory, and what its fields refer to, stay until the end of it. */
-    uint64_t word = gari__load_acquire(gari__word_of(object));
-    if (gari__is_alive(word))
-        next = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
-    gari__section_end();
-    size_t cost = next == GARI__EDGES_DONE ? 1 + shape->type.refs.count : next - queue->at;
-    if (next == GARI__EDGES_DONE) {
-        queue->current = NULL;
-        queue->at = 0;
-    } else {
-        queue->at = next;
-    }
-    return cost;
-}
-
-/* Works through the queue. Returns what is left of the budget: more than 0 when it is empty. */
-static size_t drain(struct gari__pass *pass, gari_visit visit, size_t budget)
-{
-    struct gari__queue *queue = &pass->queue;
-    while (budget > 0 && !pass->out_of_memory) {
-        if (!queue->current && (queue->current = gari__queue_pop(queue)) == NULL)
-            break;
-        size_t cost = gari__walk_some(pass, visit);
-        budget -= cost < budget ? cost : budget;
-    }
-    return budget;
-}
-
 /* The block's scratch array, made at first need. The caller keeps the block from being released. */
 static uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
 {
@@ -158,43 +106,61 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
     pass->block = gari__seeds_detach(which == GARI__OLD);
 }
 
+/* Which of the 64 candidates from slot `first` on this pass takes; notes of what age others are. */
+static uint64_t choose(const struct gari__pass *pass, struct gari__block *block, uint32_t first,
+                       uint64_t bits, bool *young, bool *old)
+{
+    if (pass->whole)
+        return bits;
+    uint64_t mine = 0;
+    for (; bits; bits &= bits - 1) {
+        uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
+        uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
+        if (born_between(birth, pass->since, pass->epoch))
+            mine |= bits & -bits;
+        else if (gari__born_before(birth, pass->young_since))
+            *old = true;
+        else
+            *young = true; /* left for a young pass: it is of generation 0 or 1 */
+    }
+    return mine;
+}
+
+static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *scratch,
+                 uint32_t slot)
+{
+    gari_object *object = gari__slot_at(block, slot);
+    uint64_t word = gari__load_acquire(gari__word_of(object));
+    if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
+        return;
+    pass->candidates++;
+    if (!(scratch[slot] & GARI__REACHED)) {
+        scratch[slot] |= GARI__REACHED | GARI__SEED;
+        gari__queue_push(pass, object);
+    }
+}
+
 /* Enters the candidates of one block. Returns whether it keeps young ones, old ones. */
 static void seed_block(struct gari__pass *pass, struct gari__block *block, bool *young, bool *old)
 {
-    for (uint32_t slot = 0; slot < block->slots; slot++) {
-        uint64_t bits = gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64);
-        if (bits == 0) {
-            slot |= 63;
+    for (uint32_t first = 0; first < block->slots; first += 64) {
+        uint64_t *word = &block->candidates[first / 64];
+        uint64_t bits = gari__load_relaxed(word);
+        if (bits)
+            bits = choose(pass, block, first, bits, young, old);
+        if (bits == 0)
             continue;
-        }
-        slot += (uint32_t)__builtin_ctzll(bits);
-        uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
-        if (!pass->whole && !born_between(birth, pass->since, pass->epoch)) {
-            /* Left for another pass: a young one if it is of generation 0 or 1. */
-            if (gari__born_before(birth, pass->young_since))
-                *old = true;
-            else
-                *young = true;
-            continue;
-        }
         uint32_t *scratch = touch(pass, block);
         if (!scratch) {
             *young = true;
             return;
         }
-        /* Before anything of the object is read: a reference that goes after this makes it a
-         * candidate again. Acquire: pairs with set_bit, so the word is as new as the filer saw. */
+        /* Before anything of the objects is read: a reference that goes after this makes its object
+         * a candidate again. Acquire: pairs with set_bit, so a word is as new as its filer saw. */
         if (!GARI_MUTANT(LATE_CLEAR))
-            gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~((uint64_t)1 << (slot % 64)));
-        gari_object *object = gari__slot_at(block, slot);
-        uint64_t word = gari__load_acquire(gari__word_of(object));
-        if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
-            continue;
-        pass->candidates++;
-        if (!(scratch[slot] & GARI__REACHED)) {
-            scratch[slot] |= GARI__REACHED | GARI__SEED;
-            gari__queue_push(pass, object);
-        }
+            gari__fetch_and_acq_rel(word, ~bits);
+        for (; bits; bits &= bits - 1)
+            seed(pass, block, scratch, first + (uint32_t)__builtin_ctzll(bits));
     }
 }
 
@@ -235,7 +201,7 @@ static void gather_edge(gari_slot *slot, void *arg)
     if (!target)
         return;
     struct gari__block *block = gari__block_of(target);
-    if (!gari__shape_of_block(block)->tracked)
+    if (!block->tracked)
         return;
     uint32_t index = gari__slot_of(block, target);
     if (!born_between(gari__load_relaxed(&block->side[index].birth), pass->since, pass->epoch))
@@ -251,11 +217,12 @@ static void gather_edge(gari_slot *slot, void *arg)
 
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
 {
-    budget = drain(pass, gather_edge, budget);
+    budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
     if (budget > 0) {
         pass->phase = GARI__SCAN;
         pass->block = pass->touched;
         pass->slot = 0;
+        pass->looked_ns = gari__now_ns();
     }
     return budget;
 }
@@ -264,95 +231,79 @@ static void live_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
-    struct gari__block *block;
-    if (!target)
-        return;
-    uint32_t *state = gari__scratch_at(pass, target, &block);
+    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
     if (!state || (*state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
         return;
-    *state |= GARI__LIVE;
+    if (*state & GARI__MEMBER)
+        pass->demoted = true;
+    *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
     gari__queue_push(pass, target);
+}
+
+static void add_member(struct gari__pass *pass, gari_object *object, uint64_t word)
+{
+    if (pass->member_count == pass->member_room) {
+        size_t room = pass->member_room ? pass->member_room * 2 : 256;
+        struct gari__member *members = gari__memory_resize(pass->members, room * sizeof *members);
+        if (!members) {
+            pass->out_of_memory = true;
+            return;
+        }
+        pass->members = members;
+        pass->member_room = room;
+    }
+    pass->members[pass->member_count++] = (struct gari__member){object, word};
+}
+
+/* Looks at the block's objects up to one that is held from outside: what that reaches comes first, so
+ * that little is taken for a member that is not. */
+static size_t scan_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
+{
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    bool callbacks = shape->type.dispose || shape->type.reclaim;
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    uint32_t slot = pass->slot;
+    for (; slot < block->slots && budget > 0 && pass->queue.count == 0; slot++) {
+        uint32_t state = scratch[slot];
+        if ((state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
+            continue;
+        budget--;
+        pass->examined++;
+        gari_object *object = gari__slot_at(block, slot);
+        uint64_t word = gari__load_acquire(gari__word_of(object));
+        uint64_t count = gari__count_of(word);
+        if (!gari__is_alive(word)) {
+            /* Dying by itself: not ours to free. */
+            scratch[slot] = state | GARI__LIVE;
+        } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK)) {
+            scratch[slot] = state | GARI__LIVE;
+            gari__queue_push(pass, object);
+        } else {
+            add_member(pass, object, word);
+            scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;
+            pass->callbacks |= callbacks;
+        }
+    }
+    pass->slot = slot;
+    return budget;
 }
 
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
 {
     while (budget > 0 && !pass->out_of_memory) {
-        budget = drain(pass, live_edge, budget);
-        if (budget == 0 || !pass->block)
+        budget = gari__walk(pass, budget, gari__queue_pop, live_edge);
+        if (budget == 0 || pass->out_of_memory)
             break;
-        struct gari__block *block = pass->block;
-        uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-        while (pass->slot < block->slots && budget > 0) {
-            uint32_t slot = pass->slot++;
-            if ((scratch[slot] & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
-                continue;
-            budget--;
-            pass->examined++;
-            gari_object *object = gari__slot_at(block, slot);
-            uint64_t word = gari__load_acquire(gari__word_of(object));
-            if ((word & GARI__IMMORTAL) ||
-                gari__count_of(word) > (scratch[slot] & GARI__EDGES_MASK)) {
-                scratch[slot] |= GARI__LIVE;
-                gari__queue_push(pass, object);
-            }
+        if (!pass->block) {
+            gari__proof_begin(pass);
+            break;
         }
-        if (pass->slot == block->slots) {
-            pass->block = block->touched_next[pass->which];
+        budget = scan_block(pass, pass->block, budget);
+        if (pass->slot == pass->block->slots) {
+            pass->block = pass->block->touched_next[pass->which];
             pass->slot = 0;
             budget -= budget > 0; /* an empty stretch costs something too */
-            if (!pass->block && budget == 0)
-                break;
         }
-    }
-    if (pass->out_of_memory)
-        return budget;
-    if (!pass->block && !pass->queue.current && !pass->queue.count && !pass->queue.fetch_count) {
-        pass->phase = GARI__MEMBERS;
-        pass->block = pass->touched;
-        pass->slot = 0;
-    }
-    return budget;
-}
-
-static bool add_member(struct gari__pass *pass, gari_object *object)
-{
-    if (pass->member_count == pass->member_room) {
-        size_t room = pass->member_room ? pass->member_room * 2 : 256;
-        struct gari__member *members = gari__memory_resize(pass->members, room * sizeof *members);
-        if (!members)
-            return false;
-        pass->members = members;
-        pass->member_room = room;
-    }
-    pass->members[pass->member_count++] = (struct gari__member){object, 0};
-    return true;
-}
-
-size_t gari__phase_members(struct gari__pass *pass, size_t budget)
-{
-    while (budget > 0 && pass->block) {
-        struct gari__block *block = pass->block;
-        uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-        for (; pass->slot < block->slots && budget > 0; pass->slot++) {
-            uint32_t slot = pass->slot;
-            if ((scratch[slot] & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
-                continue;
-            budget--;
-            if (!add_member(pass, gari__slot_at(block, slot))) {
-                pass->out_of_memory = true;
-                return budget;
-            }
-            scratch[slot] |= GARI__MEMBER;
-        }
-        if (pass->slot == block->slots) {
-            pass->block = block->touched_next[pass->which];
-            pass->slot = 0;
-            budget -= budget > 0;
-        }
-    }
-    if (!pass->block) {
-        pass->phase = pass->member_count ? GARI__V1 : GARI__END;
-        pass->member = 0;
     }
     return budget;
 }

@@ -84,6 +84,7 @@ struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, s
         slots == 1 ? 0 : (uint32_t)((((uint64_t)1 << 32) + slot_size - 1) / slot_size);
     block->zeroed = pages > GARI__RUN_MAX;
     block->resume = 0;
+    block->tracked = kind->tracked;
     gari__store_relaxed(&block->freed, GARI__FREED(GARI__OWNED, 0, 0));
     gari__store_release(&block->kind, kind);
     return block;

@@ -46,6 +46,7 @@ struct gari__side {
 
 struct gari__kind {
     const void *shape;  /* what the object layer knows of the type */
+    bool tracked;       /* its objects can be in cycles */
     uint32_t slot_size; /* 0: every block holds one object of a size of its own */
     uint32_t first_pages;
     pthread_mutex_t lock; /* partial, empty, and a block's way in and out of PARTIAL */
@@ -64,6 +65,7 @@ struct gari__block {
     uint32_t slots;
     uint32_t reciprocal; /* 2^32 / slot_size, rounded up; 0 for a single slot */
     uint32_t carved;     /* slots that have ever been handed out: their words are valid */
+    bool tracked;        /* as the kind says */
 
     uint64_t freed; /* atomically */
     uint64_t *candidates;

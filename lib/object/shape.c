@@ -76,6 +76,7 @@ static unsigned class_of(size_t size)
 static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, size_t slot_size)
 {
     kind->shape = shape;
+    kind->tracked = shape->tracked;
     kind->slot_size = (uint32_t)slot_size;
     size_t pages = (slot_size * 4 + GARI__PAGE_SIZE - 1) / GARI__PAGE_SIZE;
     kind->first_pages = (uint32_t)(pages ? pages : 1);

@@ -1,0 +1,83 @@
+/* Walking the edges of many objects: the collector's inner loop. Inlined, so that each phase has one
+ * of its own around its own visit. */
+#ifndef GARI_COLLECTOR_WALK_H
+#define GARI_COLLECTOR_WALK_H
+
+#include "concurrency/word.h"
+#include "lib/collector/pass.h"
+#include "lib/object/count.h"
+#include "lib/object/edges.h"
+
+/* The object's scratch word, or NULL when its block has none. */
+static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
+}
+
+/* The next object of the queue, or NULL. */
+static inline gari_object *gari__queue_pop(struct gari__pass *pass)
+{
+    struct gari__queue *queue = &pass->queue;
+    while (queue->fetch_count < GARI__PREFETCH && queue->count > 0) {
+        gari_object *object = queue->stack[--queue->count];
+        __builtin_prefetch(object);
+        queue->fetching[(queue->fetch_first + queue->fetch_count++) % GARI__PREFETCH] = object;
+    }
+    if (queue->fetch_count == 0)
+        return NULL;
+    gari_object *object = queue->fetching[queue->fetch_first];
+    queue->fetch_first = (queue->fetch_first + 1) % GARI__PREFETCH;
+    queue->fetch_count--;
+    return object;
+}
+
+/* The next member, or NULL. */
+static inline gari_object *gari__member_next(struct gari__pass *pass)
+{
+    return pass->member < pass->member_count ? pass->members[pass->member++].object : NULL;
+}
+
+/* Visits the edges of the objects that `next` gives, of each that is alive. Returns what is left of
+ * the budget: more than 0 when there are no more, or memory has run out.
+ *
+ * An object is alive in a section: then its memory, and what its fields refer to, stay until the end
+ * of it. Many objects share one section; it ends after GARI__EDGES_IN_SECTION edges, also in the
+ * middle of a large object. */
+static inline __attribute__((always_inline)) size_t
+gari__walk(struct gari__pass *pass, size_t budget, gari_object *(*next)(struct gari__pass *pass),
+           gari_visit visit)
+{
+    struct gari__queue *queue = &pass->queue;
+    bool more = true;
+    while (more && budget > 0) {
+        size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
+        size_t left = room;
+        gari__section_begin();
+        while (left > 0) {
+            if (!queue->current)
+                queue->current = next(pass);
+            gari_object *object = queue->current;
+            if (!object || gari__unlikely(pass->out_of_memory)) {
+                more = false;
+                break;
+            }
+            const struct gari__shape *shape = gari__shape_of(object);
+            size_t to = GARI__EDGES_DONE;
+            uint64_t word = gari__load_acquire(gari__word_of(object));
+            if (gari__likely(gari__is_alive(word)))
+                to = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
+            size_t cost = to == GARI__EDGES_DONE ? 1 + shape->type.refs.count : to - queue->at;
+            left -= cost < left ? cost : left;
+            if (to == GARI__EDGES_DONE)
+                queue->current = NULL;
+            queue->at = to == GARI__EDGES_DONE ? 0 : to;
+        }
+        gari__section_end();
+        budget -= room - left;
+    }
+    return budget;
+}
+
+#endif
