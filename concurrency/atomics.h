@@ -41,6 +41,9 @@ static inline void gari__own_add(uint64_t *counter, uint64_t n)
     gari__store_relaxed(counter, gari__load_relaxed(counter) + n);
 }
 
+/* For what a loop does for each object: a call would cost as much as the rest of it. */
+#define GARI__INLINE inline __attribute__((always_inline))
+
 #define gari__likely(x) __builtin_expect(!!(x), 1)
 #define gari__unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -147,8 +147,8 @@ void gari__restamp(uint64_t boundary);
 
 /* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
 
-/* Puts the object on the queue. */
-void gari__queue_push(struct gari__pass *pass, gari_object *object);
+/* Makes room in the queue; false: out of memory, which the pass notes. */
+bool gari__queue_grow(struct gari__pass *pass);
 
 /* Begins the proof's V2 on the members as they are; V1, or SCAN in its place, is over. */
 void gari__proof_begin(struct gari__pass *pass);

@@ -21,10 +21,10 @@
 static void exclude(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-    gari__queue_push(pass, object);
+    gari__queue_add(pass, object);
 }
 
-static void exclude_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void exclude_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
@@ -140,7 +140,7 @@ static size_t v1(struct gari__pass *pass, size_t budget)
 }
 
 /* One reference of the target is accounted for. */
-static void subtract_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);

@@ -62,7 +62,7 @@ struct dropping {
 /* Read anew: what V2 saw can be out of date towards objects outside. An edge between members is just
  * forgotten; a member's slot may by now be another object, but an edge to a member that was still in
  * place here was there when the proof closed. */
-static inline void drop_outgoing(gari_slot *slot, void *arg)
+static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
 {
     struct dropping *dropping = arg;
     gari_object *target = gari__load_relaxed(&slot->pointer);

@@ -50,29 +50,24 @@ static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
     return age > 0 && (oldest >= OLDEST || age <= (int16_t)oldest);
 }
 
-void gari__queue_push(struct gari__pass *pass, gari_object *object)
+bool gari__queue_grow(struct gari__pass *pass)
 {
     struct gari__queue *queue = &pass->queue;
-    if (queue->count == queue->room) {
-        size_t room = queue->room ? queue->room * 2 : 1024;
-        gari_object **stack = gari__memory_resize(queue->stack, room * sizeof *stack);
-        if (!stack) {
-            pass->out_of_memory = true;
-            return;
-        }
-        queue->stack = stack;
-        queue->room = room;
+    size_t room = queue->room ? queue->room * 2 : 1024;
+    gari_object **stack = gari__memory_resize(queue->stack, room * sizeof *stack);
+    if (!stack) {
+        pass->out_of_memory = true;
+        return false;
     }
-    queue->stack[queue->count++] = object;
+    queue->stack = stack;
+    queue->room = room;
+    return true;
 }
 
 /* The block's scratch array, made at first need. The caller keeps the block from being released. */
-static uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
+static uint32_t *touch_first(struct gari__pass *pass, struct gari__block *block)
 {
-    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-    if (gari__likely(scratch != NULL))
-        return scratch;
-    scratch = gari__memory_new(block->slots * sizeof *scratch);
+    uint32_t *scratch = gari__memory_new(block->slots * sizeof *scratch);
     if (!scratch) {
         pass->out_of_memory = true;
         return NULL;
@@ -81,6 +76,12 @@ static uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
     block->touched_next[pass->which] = pass->touched;
     pass->touched = block;
     return scratch;
+}
+
+static inline uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
+{
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    return gari__likely(scratch != NULL) ? scratch : touch_first(pass, block);
 }
 
 void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since)
@@ -136,7 +137,7 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     pass->candidates++;
     if (!(scratch[slot] & GARI__REACHED)) {
         scratch[slot] |= GARI__REACHED | GARI__SEED;
-        gari__queue_push(pass, object);
+        gari__queue_add(pass, object);
     }
 }
 
@@ -194,7 +195,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-static void gather_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
@@ -212,7 +213,7 @@ static void gather_edge(gari_slot *slot, void *arg)
     uint32_t state = scratch[index];
     scratch[index] = (state | GARI__REACHED) + 1;
     if (!(state & GARI__REACHED))
-        gari__queue_push(pass, target);
+        gari__queue_add(pass, target);
 }
 
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
@@ -227,7 +228,7 @@ size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-static void live_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void live_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
@@ -237,7 +238,7 @@ static void live_edge(gari_slot *slot, void *arg)
     if (*state & GARI__MEMBER)
         pass->demoted = true;
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-    gari__queue_push(pass, target);
+    gari__queue_add(pass, target);
 }
 
 static void add_member(struct gari__pass *pass, gari_object *object, uint64_t word)
@@ -277,7 +278,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
             scratch[slot] = state | GARI__LIVE;
         } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK)) {
             scratch[slot] = state | GARI__LIVE;
-            gari__queue_push(pass, object);
+            gari__queue_add(pass, object);
         } else {
             add_member(pass, object, word);
             scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;

@@ -16,6 +16,14 @@ static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_obj
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
 }
 
+static GARI__INLINE void gari__queue_add(struct gari__pass *pass, gari_object *object)
+{
+    struct gari__queue *queue = &pass->queue;
+    if (gari__unlikely(queue->count == queue->room) && !gari__queue_grow(pass))
+        return;
+    queue->stack[queue->count++] = object;
+}
+
 /* The next object of the queue, or NULL. */
 static inline gari_object *gari__queue_pop(struct gari__pass *pass)
 {
@@ -45,9 +53,9 @@ static inline gari_object *gari__member_next(struct gari__pass *pass)
  * An object is alive in a section: then its memory, and what its fields refer to, stay until the end
  * of it. Many objects share one section; it ends after GARI__EDGES_IN_SECTION edges, also in the
  * middle of a large object. */
-static inline __attribute__((always_inline)) size_t
-gari__walk(struct gari__pass *pass, size_t budget, gari_object *(*next)(struct gari__pass *pass),
-           gari_visit visit)
+static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
+                                      gari_object *(*next)(struct gari__pass *pass),
+                                      gari_visit visit)
 {
     struct gari__queue *queue = &pass->queue;
     bool more = true;

@@ -9,10 +9,8 @@
 
 /* Visits at most `most` edges from the one numbered `from`; returns the number to go on with, or
  * GARI__EDGES_DONE. A traverse callback is not divided: it counts as one. */
-static inline __attribute__((always_inline)) size_t gari__edges(const struct gari__shape *shape,
-                                                                void *object, size_t from,
-                                                                size_t most, gari_visit visit,
-                                                                void *arg)
+static GARI__INLINE size_t gari__edges(const struct gari__shape *shape, void *object, size_t from,
+                                       size_t most, gari_visit visit, void *arg)
 {
     size_t fixed = shape->type.refs.count;
     size_t at = from;
