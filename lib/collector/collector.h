@@ -6,7 +6,7 @@
 
 /* Memory that is allocated between two young collections when they would otherwise follow each other
  * too closely. */
-#define GARI__NURSERY_BYTES ((uint64_t)2 << 20)
+#define GARI__NURSERY_BYTES ((uint64_t)1 << 20)
 #define GARI__YOUNG_INTERVAL_NS 10000000u
 /* A candidate older than this is collected whether or not anything grows. Its age is known in steps
  * of a tick: each begins an epoch. */
@@ -34,8 +34,9 @@ struct gari__schedule {
     /* The epochs that began at the last ticks of the patience clock, oldest first. */
     uint64_t tick_epoch[GARI__PATIENCE_TICKS];
     uint64_t tick_ns;
-    bool tried_young;  /* a young collection has been made for the sake of those that wait */
-    uint64_t tried_ns; /* when the last collection was made for their sake */
+    uint64_t patience_ns; /* the last look for candidates that have waited long */
+    bool tried_young;     /* a young collection has been made for the sake of those that wait */
+    uint64_t tried_ns;    /* when the last collection was made for their sake */
 };
 
 struct gari__collector {
@@ -45,6 +46,7 @@ struct gari__collector {
     struct gari__pass pass[GARI__PASSES];
     bool open;     /* one of them is not idle: a hint for mutators; atomically */
     bool old_open; /* the old one is */
+    bool wanted;   /* the background thread waits for the lock; atomically */
     bool old_turn; /* of two that are open, the old one is next; under the lock */
     struct gari__schedule schedule;
     gari_generation_stats stats[3]; /* written under the lock, read without: atomically */

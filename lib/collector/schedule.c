@@ -8,6 +8,7 @@
 #define DOUBLING_SLACK ((uint64_t)8 << 20)
 
 /* How often a thread that cannot yet know looks again. */
+#define LOOK_FOR_NS 50000000u
 #define LOOK_AGAIN 64
 
 static struct gari__schedule *const schedule = &gari__collector.schedule;
@@ -118,6 +119,9 @@ int gari__schedule_impatient(bool at_once, bool *whole)
     if (at_once)
         return gari__seeds_waiting(gari__epoch + 1) ? 2 : -1;
     uint64_t now = gari__now_ns();
+    if (now - schedule->patience_ns < LOOK_FOR_NS)
+        return -1;
+    schedule->patience_ns = now;
     tick(now);
     if (!gari__seeds_waiting(schedule->tick_epoch[0])) {
         schedule->tried_young = false;
