@@ -370,9 +370,7 @@ GARI_API void gari_pause_end(void);
 
 /* GARI_PAUSED { load_everything(); }: a pause for the length of the block, which may be left in any
  * way (break and continue leave it too; not longjmp). */
-#define GARI_PAUSED                                                                                \
-    for (int gari_paused_ __attribute__((cleanup(gari_pause_over_))) = (gari_pause_begin(), 1);    \
-         gari_paused_; gari_paused_ = 0)
+#define GARI_PAUSED GARI_PAUSED_(GARI_CAT_(gari_paused_, __LINE__))
 
 static inline void gari_pause_over_(const int *unused)
 {
@@ -401,8 +399,8 @@ GARI_API size_t gari_get_memory_limit(void);
  * (dispose and its like) it does nothing. */
 GARI_API void gari_freeze(void);
 
-/* Moves what is permanent to generation 2, all of it as candidates: the next full collection walks it
- * once. Waits as gari_freeze does, and takes time in proportion to the heap. */
+/* Gives what is permanent back to the generations that its birth puts it in, all of it as candidates:
+ * the next full collection walks it once. Waits as gari_freeze does, and takes time in proportion to the heap. */
 GARI_API void gari_unfreeze(void);
 
 /* Tracked objects in the permanent generation. Takes time in proportion to the heap. */
@@ -559,6 +557,9 @@ GARI_API void gari_set_fatal_hook(void (*hook)(const char *sentence));
 /* The unchosen arm makes the compiler compare the types of p and of the field. */
 #define GARI_VALUE_(f, p) ((void *)(1 ? (p) : (f)->gari_type_))
 #define GARI_TYPED_(f, e) ((__typeof__((f)->gari_type_))(e))
+
+#define GARI_PAUSED_(ON)                                                                           \
+    for (int ON __attribute__((cleanup(gari_pause_over_))) = (gari_pause_begin(), 1); ON; ON = 0)
 
 #define GARI_CAT_(a, b) GARI_CAT2_(a, b)
 #define GARI_CAT2_(a, b) a##b
