@@ -29,6 +29,7 @@ static const char *const names[] = {
     [GARI__MUTANT_MOVE_NO_CANDIDATE - 1] = "move-no-candidate",
     [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
+    [GARI__MUTANT_WALK_IN_PROOF - 1] = "walk-in-proof",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -45,6 +45,7 @@ must_notice bad-shrink threads "$@"
 must_notice move-no-candidate moves "$@"
 must_notice late-clear collectors "$@"
 must_notice no-sweep dying "$@"
+must_notice walk-in-proof finders "$@"
 
 echo "$killed passed, $survived failed"
 [ "$survived" -eq 0 ]

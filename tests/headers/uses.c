@@ -94,7 +94,7 @@ int main(void)
     {
         ok = ok && !gari_is_enabled();
     }
-    ok = ok && gari_get_referents(node, &found) == 0 && found.count == 1;
+    ok = ok && gari_get_referents(node, &found) == 0 && found.count == 2;
     gari_objects_release(&found);
     ok = ok && gari_get_referrers(node, &found) == 0 && found.count == 2;
     gari_objects_release(&found);
