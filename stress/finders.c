@@ -9,6 +9,8 @@
  * A violation looks like: an object in hand that was disposed of; a count driven below zero. */
 #include "stress/shadow.h"
 
+#include <time.h>
+
 #define LONGEST 40u
 #define KEPT 8
 #define HELD 16
@@ -65,7 +67,9 @@ static void mutate(struct stress_worker *worker)
         gari_store(&last->next, first);
         gari_decref(*place);
         *place = first;
-        if (stress_stats().objects_live > 100000)
+        if (stress_stats().objects_live > 20000)
+            stress_dawdle(worker); /* the others are to collect, in small steps */
+        if (stress_stats().objects_live > 200000)
             gari_collect(2);
     }
     for (int i = 0; i < KEPT; i++)
@@ -125,7 +129,10 @@ static void work(struct stress_worker *worker)
         find(worker);
     } else {
         while (stress_tick(worker)) {
-            gari_step(1 + stress_below(worker, 60));
+            gari_step(1 + stress_below(worker, 200));
+            /* Whoever waits for the collector's lock gets it here, in whatever phase that is. */
+            if (stress_once_in(worker, 4))
+                nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
             if (stress_once_in(worker, 4096))
                 gari_freeze();
             if (stress_once_in(worker, 1024))
