@@ -431,7 +431,13 @@ int stress_end(void)
 {
     stress_phase("shutdown");
     size_t left = gari_shutdown(report_left, NULL);
-    stress_check(left == 0, "gari_shutdown leaves nothing: %zu objects", left);
+    gari_stats stats = stress_stats();
+    stress_check(left == 0 && stats.objects_live == 0 && stats.objects_waiting == 0 &&
+                     stats.heap_bytes == 0,
+                 "gari_shutdown leaves nothing: %zu objects found, %lu alive, %lu waiting, %lu "
+                 "bytes of heap",
+                 left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
+                 (unsigned long)stats.heap_bytes);
     print_end();
     return failed ? 1 : 0;
 }
