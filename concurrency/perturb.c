@@ -32,6 +32,10 @@ static const char *const names[] = {
     [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
     [GARI__MUTANT_LOST_FREE - 1] = "lost-free",
+    [GARI__MUTANT_LATE_COUNT - 1] = "late-count",
+    [GARI__MUTANT_EARLY_DROP - 1] = "early-drop",
+    [GARI__MUTANT_RAISE_DEAD - 1] = "raise-dead",
+    [GARI__MUTANT_TWO_PLACES - 1] = "two-places",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -28,6 +28,10 @@ enum gari__mutants {
     GARI__MUTANT_LATE_CLEAR,
     GARI__MUTANT_NO_SWEEP,
     GARI__MUTANT_LOST_FREE,
+    GARI__MUTANT_LATE_COUNT,
+    GARI__MUTANT_EARLY_DROP,
+    GARI__MUTANT_RAISE_DEAD,
+    GARI__MUTANT_TWO_PLACES,
     GARI__MUTANTS
 };
 
@@ -40,6 +44,7 @@ enum gari__steps {
     GARI__STEP_GRACE_END, /* it is over; no word has been read again */
     GARI__STEP_RC_END,    /* all words are read again; nothing has been committed */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
+    GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */
     GARI__STEPS
 };
 

@@ -92,15 +92,30 @@ void *gari_slot_borrow(gari_slot *slot)
     return gari__load_acquire(&slot->pointer);
 }
 
+/* Mutant: what is going to be replaced is given back before. */
+static void drop_early(struct gari__object_thread *self, gari_slot *slot)
+{
+    gari_object *old = gari__load_acquire(&slot->pointer);
+    if (!old)
+        return;
+    if (gari__count_down(self, old, "gari_store"))
+        gari__death_push(self, old);
+    GARI_PERTURB_STEP(DROP);
+}
+
 void gari_slot_store(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_store");
     gari__section_begin();
-    if (object)
+    if (object && !GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
+    if (GARI_MUTANT(EARLY_DROP))
+        drop_early(self, slot);
     GARI_PERTURB_POINT();
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
-    end_with_drop(self, old, "gari_store");
+    end_with_drop(self, GARI_MUTANT(EARLY_DROP) ? NULL : old, "gari_store");
+    if (object && GARI_MUTANT(LATE_COUNT))
+        gari__count_up(object, "gari_store");
     gari__leave(self);
 }
 
