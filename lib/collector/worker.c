@@ -20,6 +20,7 @@
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
+#define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 10000000u
 #define CANDIDATE_TICK_NS 100000000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
@@ -34,10 +35,27 @@ static struct {
     bool has_thread;
     bool kicked;
     bool stop;
+    bool asleep; /* waits for a kick or its time; written under the lock, read without */
     bool
         barred; /* a shutdown is going on: callbacks must not start the threads again; atomically */
     pthread_t thread;
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+/* Takes the lock, ahead of the mutators (help_collect). A helping mutator has it for no longer than
+ * a sleep and its end would take, so this looks again for a while before it sleeps. */
+static void lock_first(void)
+{
+    gari__store_relaxed(&gari__collector.wanted, true);
+    uint64_t begin = gari__now_ns();
+    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
+        if (gari__now_ns() - begin > LOCK_SPIN_NS) {
+            pthread_mutex_lock(&gari__collector.lock);
+            break;
+        }
+        sched_yield();
+    }
+    gari__store_relaxed(&gari__collector.wanted, false);
+}
 
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
@@ -47,7 +65,7 @@ static uint64_t work(struct gari__object_thread *self)
     do {
         /* First what is dead already: it may be all that made a collection look due. */
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
-        pthread_mutex_lock(&gari__collector.lock);
+        lock_first();
         slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
                                   &ticket);
         pthread_mutex_unlock(&gari__collector.lock);
@@ -75,6 +93,7 @@ static void sleep_for(uint64_t ns)
     uint64_t at = gari__now_ns() + ns;
     struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
     pthread_mutex_lock(&worker.lock);
+    gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         /* Pairs with gari__suspect and gari__limbo_note: either they see the flag, or this look sees
          * their work. */
@@ -90,6 +109,7 @@ static void sleep_for(uint64_t ns)
             ;
     }
     worker.kicked = false;
+    gari__store_relaxed(&worker.asleep, false);
     pthread_mutex_unlock(&worker.lock);
 }
 
@@ -196,15 +216,21 @@ static void note_help(uint64_t begin)
 
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
  * with; a mutator that has outrun the collector then waits for its turn, a bounded moment, so that
- * garbage cannot grow faster than it is collected. */
+ * garbage cannot grow faster than it is collected. The background thread goes first: a mutator that
+ * took the lock between two of its slices would put it to sleep, and do alone what two can do side
+ * by side. Only when it does not come (the cores are busy) the mutator does the work. */
 static void help_collect(struct gari__object_thread *self, uint64_t debt)
 {
     uint64_t begin = gari__now_ns(), ticket;
     uint64_t patience = debt < OUTRUN_BYTES       ? 0
                         : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
                                                   : 4 * HELP_WAIT_NS;
-    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
-        if (gari__now_ns() - begin >= patience) {
+    for (;;) {
+        bool patient = gari__now_ns() - begin < patience;
+        bool turn = !patient || !gari__load_relaxed(&gari__collector.wanted);
+        if (turn && pthread_mutex_trylock(&gari__collector.lock) == 0)
+            break;
+        if (!patient) {
             if (patience)
                 note_help(begin);
             return;
@@ -243,6 +269,8 @@ void gari__upcall_allocated(struct gari__object_thread *self)
     if (gari__collector.mode == GARI_MODE_INLINE || debt >= OUTRUN_BYTES) {
         /* About 32 edges of work for each allocation: more than any object costs. */
         self->countdown = HELP_EVERY;
+        if (gari__load_relaxed(&worker.asleep))
+            gari__worker_kick();
         help_collect(self, debt);
     } else if (!open) {
         gari__worker_kick();
