@@ -36,7 +36,7 @@ enum gari__mutants {
 };
 
 enum gari__steps {
-    GARI__STEP_V1_BEGIN,  /* the candidates' closure is gathered, no word has been read for the proof */
+    GARI__STEP_V1_BEGIN, /* the candidates' closure is gathered, no word has been read for the proof */
     GARI__STEP_V1_END,    /* the members' words are read, none of their fields */
     GARI__STEP_V2_MEMBER, /* V2 comes to a member, or to the end of them; in a section */
     GARI__STEP_V2_END,    /* all fields are read */

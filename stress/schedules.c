@@ -177,11 +177,18 @@ static void let_drop(struct ring *ring)
     gari_store(&ring->root, NULL);
 }
 
+/* Counts one invariant, or ends the program: the first violation is the one to look at. */
+static void demand(bool holds, const char *what)
+{
+    if (!holds)
+        stress_fail("not so: %s", what);
+    stress_check(holds, "%s", what);
+}
+
 static void all_is_collected(void)
 {
     gari_collect(2);
-    stress_check(stress_births() == stress_deaths(), "%lu born, %lu died",
-                 (unsigned long)stress_births(), (unsigned long)stress_deaths());
+    demand(stress_births() == stress_deaths(), "everything is collected");
 }
 
 /* The owned object is alive. Gives it back, and demands that then everything is collected. */
@@ -352,7 +359,7 @@ static void grace(void)
         stress_fail("the grace period is over while a section is open that began before it");
     }
     struct part *owned = gari_try_incref(ring.b) ? ring.b : NULL;
-    stress_check(owned != NULL, "what is borrowed can be made one's own");
+    demand(owned != NULL, "what is borrowed can be made one's own");
     gari_read_end();
     await(GARI__STEP_GRACE_END);
     collect_on_from(GARI__STEP_GRACE_END, collector);
@@ -419,7 +426,7 @@ static void drop(void)
     gari__let_go(GARI__STEP_DROP);
     pthread_join(thread, NULL);
     /* The last reference to b was the one given back, and b's to a the last to that. */
-    stress_check(stress_births() == stress_deaths(), "both have died by count");
+    demand(stress_births() == stress_deaths(), "both have died by count");
     await(GARI__STEP_GRACE_END);
     collect_on_from(GARI__STEP_GRACE_END, collector);
 }
@@ -487,7 +494,7 @@ static void stay_dead(void)
     gari_read_begin();
     part = gari_borrow(&root);
     gari_store(&root, NULL);
-    stress_check(!gari_try_incref(part), "what is dead cannot be made one's own");
+    demand(!gari_try_incref(part), "what is dead cannot be made one's own");
     gari_read_end();
     all_is_collected();
 }
@@ -507,7 +514,7 @@ static void keep_memory(void)
     while (!gari__load_acquire(&collected) && gari__now_ns() < end)
         nap();
     stress_tag_same(&part->tag, id, "borrowed");
-    stress_check(!gari__load_acquire(&collected), "dead memory waits for the section");
+    demand(!gari__load_acquire(&collected), "dead memory waits for the section");
     gari_read_end();
     pthread_join(collector, NULL);
     all_is_collected();
@@ -664,7 +671,7 @@ static void two_proofs(void)
     pthread_join(stepper, NULL);
     uint64_t died = stress_deaths();
     gari_collect(0);
-    stress_check(stress_deaths() == died + 1, "the ring has died once");
+    demand(stress_deaths() == died + 1, "the ring has died once");
     while (gari_step(1000))
         continue;
     owned_is_alive(far, 0);
