@@ -10,6 +10,7 @@
 #include <time.h>
 
 int gari__mutant = GARI__MUTANT_NONE;
+bool gari__plain;
 
 static uint64_t base_seed = 1;
 static unsigned points_in_1000;
@@ -34,6 +35,7 @@ static const char *const names[] = {
     [GARI__MUTANT_LOST_FREE - 1] = "lost-free",
     [GARI__MUTANT_LATE_COUNT - 1] = "late-count",
     [GARI__MUTANT_EARLY_DROP - 1] = "early-drop",
+    [GARI__MUTANT_EARLY_BIRTH - 1] = "early-birth",
     [GARI__MUTANT_RAISE_DEAD - 1] = "raise-dead",
     [GARI__MUTANT_TWO_PLACES - 1] = "two-places",
     [GARI__MUTANTS - 1] = NULL,

@@ -30,6 +30,7 @@ enum gari__mutants {
     GARI__MUTANT_LOST_FREE,
     GARI__MUTANT_LATE_COUNT,
     GARI__MUTANT_EARLY_DROP,
+    GARI__MUTANT_EARLY_BIRTH,
     GARI__MUTANT_RAISE_DEAD,
     GARI__MUTANT_TWO_PLACES,
     GARI__MUTANTS
@@ -44,6 +45,7 @@ enum gari__steps {
     GARI__STEP_GRACE_END, /* it is over; no word has been read again */
     GARI__STEP_RC_END,    /* all words are read again; nothing has been committed */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
+    GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */
     GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */
     GARI__STEPS
 };
@@ -60,6 +62,11 @@ bool gari__mutant_set(const char *name);
 /* NULL-terminated. */
 const char *const *gari__mutant_names(void);
 
+/* When set, types have no dispose as far as gari is concerned, so that objects take the ways of those
+ * without callbacks; what the type has there is called all the same, when an object's death is
+ * certain, and in whatever place that is. */
+extern bool gari__plain;
+
 /* From now on whoever comes to the step waits there. */
 void gari__hold(enum gari__steps step);
 /* Whether somebody waits there. */
@@ -72,12 +79,14 @@ void gari__step(enum gari__steps step);
 
 #define GARI_PERTURB_POINT() gari__perturb()
 #define GARI_PERTURB_STEP(S) gari__step(GARI__STEP_##S)
+#define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
 
 #else
 
 #define GARI_PERTURB_POINT() ((void)0)
 #define GARI_PERTURB_STEP(S) ((void)0)
+#define GARI_OBSERVE(shape, object) ((void)0)
 #define GARI_MUTANT(M) 0
 
 #endif

@@ -70,6 +70,7 @@ by_schedule no-grace drop
 by_schedule no-recheck drop
 by_schedule early-drop "remove first"
 by_schedule late-count "count first"
+by_schedule early-birth birth
 by_schedule bad-shrink shrink
 by_schedule take-no-bump take
 by_schedule no-version load

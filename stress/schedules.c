@@ -54,6 +54,8 @@ static const gari_type part_type =
 /* Its objects lie in another block. */
 static const gari_type far_type =
     GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
+static const gari_type rare_type =
+    GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
 /* Its walks can be held between the two fields. */
 static const gari_type shifting_type =
     GARI_TYPE(struct part, .traverse = traverse, .dispose = dispose);
@@ -366,38 +368,48 @@ static void grace(void)
     owned_is_alive(owned, ring.b_id);
 }
 
+/* What two threads wait for, of each other. */
+struct talk {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned said; /* under the lock */
+};
+
+#define TALK_INIT                                                                                  \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                     \
+    }
+
+static void say(struct talk *talk, unsigned number)
+{
+    pthread_mutex_lock(&talk->lock);
+    talk->said = number;
+    pthread_cond_broadcast(&talk->changed);
+    pthread_mutex_unlock(&talk->lock);
+}
+
+static void hear(struct talk *talk, unsigned number)
+{
+    pthread_mutex_lock(&talk->lock);
+    while (talk->said < number)
+        pthread_cond_wait(&talk->changed, &talk->lock);
+    pthread_mutex_unlock(&talk->lock);
+}
+
 /* R1. V2 has counted the edge to b; then it is replaced, and the thread is held before it gives b's
  * reference back. As long as it has not, b must live. */
 struct replacer {
     struct ring *ring;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool ready, replace; /* under the lock */
+    struct talk talk;
 };
-
-static void say(struct replacer *replacer, bool *flag)
-{
-    pthread_mutex_lock(&replacer->lock);
-    *flag = true;
-    pthread_cond_broadcast(&replacer->changed);
-    pthread_mutex_unlock(&replacer->lock);
-}
-
-static void hear(struct replacer *replacer, const bool *flag)
-{
-    pthread_mutex_lock(&replacer->lock);
-    while (!*flag)
-        pthread_cond_wait(&replacer->changed, &replacer->lock);
-    pthread_mutex_unlock(&replacer->lock);
-}
 
 static void *replace(void *arg)
 {
     struct replacer *replacer = arg;
     gari_read_begin();
     check_root(replacer->ring);
-    say(replacer, &replacer->ready);
-    hear(replacer, &replacer->replace);
+    say(&replacer->talk, 1);
+    hear(&replacer->talk, 2);
     gari_store(&replacer->ring->a->next, NULL);
     gari_read_end();
     return NULL;
@@ -406,15 +418,14 @@ static void *replace(void *arg)
 static void drop(void)
 {
     struct ring ring;
-    struct replacer replacer = {
-        .ring = &ring, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct replacer replacer = {&ring, TALK_INIT};
     tie(&ring);
     pthread_t thread = start(replace, &replacer);
-    hear(&replacer, &replacer.ready);
+    hear(&replacer.talk, 1);
     gari_store(&ring.root, NULL);
     pthread_t collector = collect_up_to(GARI__STEP_V2_END);
     gari__hold(GARI__STEP_DROP);
-    say(&replacer, &replacer.replace);
+    say(&replacer.talk, 2);
     await(GARI__STEP_DROP);
     gari__hold(GARI__STEP_GRACE_END);
     gari__let_go(GARI__STEP_V2_END);
@@ -599,6 +610,13 @@ static uint64_t references(const struct part *part)
     return gari__load_acquire(&part->header.header.bits) & (GARI__VERSION_MASK | GARI__COUNT_MASK);
 }
 
+/* So much memory dies that the thread drives a grace period, and what was dead before comes back. */
+static void bring_memory_back(void)
+{
+    for (int i = 0; i < 200; i++, bulks++)
+        gari_decref((struct bulk *)STRESS_NEW(&bulk_type));
+}
+
 static void reborn(void)
 {
     part_ref root = {{NULL}};
@@ -611,9 +629,7 @@ static void reborn(void)
     uint64_t seen = references(old);
     gari_store(&old->next, NULL);
     gari_read_end();
-    /* So much memory dies that the thread drives a grace period: the ring's memory comes back. */
-    for (int i = 0; i < 200; i++, bulks++)
-        gari_decref((struct bulk *)STRESS_NEW(&bulk_type));
+    bring_memory_back();
     part_ref kept = {{NULL}};
     struct part *again = NULL;
     for (int i = 0; i < 1000 && again != old; i++) {
@@ -631,6 +647,64 @@ static void reborn(void)
     stress_tag_alive(&again->tag, id, "owned");
     gari_store(&kept, NULL);
     owned_is_alive(again, id);
+}
+
+/* R2. After V1 the members die by count, and in one's place another object is born. When V2 comes to
+ * it, it is not yet one: its fields are what the dead have left. The members are all that there has
+ * ever been of their type, so that the newborn must be in the place of one. */
+#define PLACES 400
+
+static void *bear(void *arg)
+{
+    struct talk *talk = arg;
+    static part_ref roots[PLACES];
+    static struct part *places[PLACES];
+    for (int i = 0; i < PLACES; i++) {
+        places[i] = make(&rare_type);
+        gari_store(&places[i]->next, places[i]);
+        gari_move(&roots[i], places[i]);
+    }
+    gari_read_begin();
+    for (int i = 0; i < PLACES; i++)
+        gari_store(&roots[i], NULL);
+    say(talk, 1);
+    hear(talk, 2);
+    for (int i = 0; i < PLACES; i++)
+        gari_store(&places[i]->next, NULL);
+    gari_read_end();
+    bring_memory_back();
+    /* Uses up what the thread has of memory that was never used. */
+    for (int i = 0; i < 100; i++)
+        gari_move(&roots[i], make(&rare_type));
+    say(talk, 3);
+    hear(talk, 4);
+    struct part *born = make(&rare_type);
+    bool found = false;
+    for (int i = 0; i < PLACES; i++)
+        found = found || places[i] == born;
+    if (!found)
+        stress_fail("the memory does not come back; the schedule has to be played in another way");
+    gari_decref(born);
+    for (int i = 0; i < PLACES; i++)
+        gari_store(&roots[i], NULL);
+    return NULL;
+}
+
+static void birth(void)
+{
+    struct talk talk = TALK_INIT;
+    pthread_t thread = start(bear, &talk);
+    hear(&talk, 1);
+    pthread_t collector = collect_up_to(GARI__STEP_V1_END);
+    say(&talk, 2);
+    hear(&talk, 3);
+    gari__hold(GARI__STEP_BIRTH);
+    say(&talk, 4);
+    await(GARI__STEP_BIRTH);
+    collect_on_from(GARI__STEP_V1_END, collector);
+    gari__let_go(GARI__STEP_BIRTH);
+    pthread_join(thread, NULL);
+    all_is_collected();
 }
 
 /* One proof at a time. A ring is born while an old pass takes its candidates, so it belongs to that
@@ -695,6 +769,7 @@ static const struct {
     {"keep memory", keep_memory},
     {"sweep", sweep},
     {"reborn", reborn},
+    {"birth", birth},
     {"interleaved upwards", interleaved_up},
     {"interleaved downwards", interleaved_down},
     {"one place", one_place},

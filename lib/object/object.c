@@ -15,11 +15,17 @@ static void *bring_to_life(struct gari__object_thread *self, struct gari__shape 
     gari_object *object = gari__slot_at(block, slot);
     size_t body = block->slot_size ? block->slot_size : size;
     gari__asan_unpoison(object, body);
+    if (GARI_MUTANT(EARLY_BIRTH))
+        gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
+    GARI_PERTURB_STEP(BIRTH);
     if (!block->zeroed)
         memset(object + 1, 0, body - sizeof(gari_object));
     if (shape->has_items)
         memcpy((char *)object + shape->type.items.length_offset, &length, sizeof length);
-    gari__store_relaxed(&block->side[slot].birth, gari__load_relaxed(&gari__birth_stamp));
+    uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
+    gari__store_relaxed(&block->side[slot].birth, stamp);
+    if (gari__load_relaxed(&block->last_birth) != stamp)
+        gari__store_relaxed(&block->last_birth, stamp);
 
     uint64_t *word = gari__word_of(object);
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;

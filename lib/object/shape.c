@@ -1,6 +1,7 @@
 #include "lib/object/shape.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/perturb.h"
 #include "lib/heap/memory.h"
 
 #include <string.h>
@@ -89,6 +90,12 @@ static struct gari__shape *make(const gari_type *type)
     if (!shape)
         return NULL;
     shape->type = *type;
+#ifdef GARI_PERTURB
+    if (gari__plain) {
+        shape->observe = type->dispose;
+        shape->type.dispose = NULL;
+    }
+#endif
     shape->identity = type;
     shape->has_items = type->items.size != 0;
     shape->tracked =
