@@ -751,6 +751,25 @@ static void two_proofs(void)
     owned_is_alive(far, 0);
 }
 
+/* A ring's last outside reference goes while the pass is about to prove it, so that it is a candidate
+ * again when it is freed, and its memory waits for that. What it refers to outside loses one reference
+ * by it, not another when the memory is looked at once more. */
+static void outgoing(void)
+{
+    struct part *outside = make(&part_type), *part = make(&part_type);
+    uint64_t id = outside->tag.id;
+    gari_store(&part->next, part);
+    gari_store(&part->other, outside);
+    gari_decref(gari_incref(part));
+    pthread_t collector = collect_up_to(GARI__STEP_V1_BEGIN);
+    gari_decref(part);
+    collect_on_from(GARI__STEP_V1_BEGIN, collector);
+    gari_collect(2);
+    stress_tag_alive(&outside->tag, id, "owned");
+    demand(gari_getrefcount(outside) == 1, "one reference is left, the owner's");
+    owned_is_alive(outside, id);
+}
+
 static const struct {
     const char *name;
     void (*play)(void);
@@ -777,6 +796,7 @@ static const struct {
     {"two proofs", two_proofs},
     {"move", move},
     {"clear first", clear_first},
+    {"outgoing", outgoing},
 };
 
 int main(int argc, char **argv)
