@@ -4,7 +4,8 @@
  * and stays so until it is given back, whatever proof was open when they looked. A third of the
  * workers make rings and drop them, a third find objects, look at them, hold some for a while and
  * store some into others, a third collect in small steps, so that proofs and what follows them are
- * open most of the time, freeze and unfreeze.
+ * open most of the time, freeze and unfreeze. Before that, one thread looks after each of the smallest
+ * steps of a collection.
  *
  * A violation looks like: an object in hand that was disposed of; a count driven below zero. */
 #include "stress/shadow.h"
@@ -141,9 +142,48 @@ static void work(struct stress_worker *worker)
     }
 }
 
+#define RING 8
+
+/* A collection in the smallest steps, and a look after `steps` of them. */
+static void look_after(unsigned steps, const gari_type *type)
+{
+    struct bead *first = STRESS_NEW(type), *last = first;
+    for (int i = 1; i < RING; i++) {
+        struct bead *bead = STRESS_NEW(type);
+        gari_move(&last->next, bead);
+        last = bead;
+    }
+    gari_store(&last->next, first);
+    for (struct bead *bead = first; bead; bead = bead == last ? NULL : gari_borrow(&bead->next)) {
+        if (type == &bead_type)
+            stress_tag_bear(&bead->tag);
+        else
+            gari__fetch_add_relaxed(&plain_made, 1);
+        gari__store_release(&bead->ready, READY);
+    }
+    gari_decref(first);
+    for (unsigned i = 0; i < steps; i++)
+        gari_step(1);
+    gari_objects found;
+    if (gari_get_objects(GARI_ALL, &found) != 0)
+        stress_fail("no memory for a list");
+    gari_collect(2);
+    for (size_t i = 0; i < found.count; i++)
+        look_at(found.items[i]);
+    if (found.count != 0 && found.count != RING)
+        stress_fail("%zu of %d members of a ring were found", found.count, RING);
+    gari_objects_release(&found);
+    gari_collect(2);
+}
+
 int main(int argc, char **argv)
 {
     stress_begin(argc, argv, 5, "those who find objects otherwise than through references");
+    for (unsigned steps = 0; steps < 200; steps++) {
+        look_after(steps, &bead_type);
+        look_after(steps, &plain_type);
+        stress_phase("a look after each step");
+    }
     stress_run(stress.threads < 3 ? 3 : stress.threads, work);
     gari_unfreeze();
     stress_settle(0);

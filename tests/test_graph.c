@@ -218,6 +218,43 @@ Test(graph, finds_what_an_object_refers_to)
     assert_nothing_left();
 }
 
+/* ---- At every step of a collection --------------------------------------------------------- */
+
+/* What a walk finds between the proof's last look and the end of its commit is lost already: a list
+ * must not show it, whatever step the collection has come to. */
+static void check_that_what_is_found_lives(const gari_type *type)
+{
+    use_manual_mode();
+    for (int steps = 0; steps < 200; steps++) {
+        long before = disposed_count();
+        make_garbage_ring(type, 8);
+        for (int i = 0; i < steps; i++)
+            gari_step(1);
+        gari_objects objects = objects_of(GARI_ALL);
+        cr_assert(objects.count == 0 || objects.count == 8);
+        gari_collect(2);
+        for (size_t i = 0; i < objects.count; i++)
+            cr_assert(gari_getrefcount(objects.items[i]) == 2, "found after %d steps, and dead",
+                      steps);
+        if (objects.count)
+            assert_equal(disposed_count(), before);
+        gari_objects_release(&objects);
+        gari_collect(2);
+        assert_equal(stats_now().objects_live, 0);
+    }
+    assert_nothing_left();
+}
+
+Test(graph, shows_nothing_that_is_lost_at_any_step_of_a_collection)
+{
+    check_that_what_is_found_lives(&watched_type);
+}
+
+Test(graph, shows_nothing_that_is_lost_at_any_step_of_a_collection_without_callbacks)
+{
+    check_that_what_is_found_lives(&node_type);
+}
+
 /* ---- Beside others ------------------------------------------------------------------------ */
 
 static atomic_bool stop;

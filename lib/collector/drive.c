@@ -10,6 +10,7 @@
 #include "lib/object/waiting.h"
 
 #define WHOLE_BUDGET ((size_t)1 << 16)
+#define DUE_BUDGET ((size_t)1 << 13)
 #define TIDY_ROUNDS 64
 
 /* Books what the work of a whole pass costs. */
@@ -131,6 +132,11 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     pass->announced = announced;
     finish(pass, self);
     uint64_t collected = pass->collected;
+    /* Who collects the young in a loop hardly lets others have the lock: so he does a slice of what
+     * is due besides, and the older generations have their turn. */
+    uint64_t ticket;
+    if (generation < 2 && gari__collector.mode != GARI_MODE_MANUAL)
+        gari__drive_slice(self, DUE_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
     return collected;
 }
