@@ -71,10 +71,10 @@ static void check_garbage(const gari_type *type, unsigned debug)
         assert_equal(gari_garbage_count(), 500);
         gari_objects objects;
         assert_equal(gari_garbage_get(&objects), 0);
-        for (size_t i = 0; i < objects.count; i++) {
-            assert_equal(gari_getrefcount(objects.items[i]), 3);
+        for (size_t i = 0; i < objects.count; i++)
+            assert_equal(gari_getrefcount(objects.items[i]), 3); /* the ring's, the list's, ours */
+        for (size_t i = 0; i < objects.count; i++)
             gari_store(&((struct node *)objects.items[i])->next, NULL);
-        }
         gari_objects_release(&objects);
         gari_set_debug(0);
         gari_garbage_clear();
