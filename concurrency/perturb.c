@@ -38,6 +38,7 @@ static const char *const names[] = {
     [GARI__MUTANT_EARLY_BIRTH - 1] = "early-birth",
     [GARI__MUTANT_RAISE_DEAD - 1] = "raise-dead",
     [GARI__MUTANT_TWO_PLACES - 1] = "two-places",
+    [GARI__MUTANT_WALK_IN_PROOF - 1] = "walk-in-proof",
     [GARI__MUTANTS - 1] = NULL,
 };
 

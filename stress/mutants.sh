@@ -95,6 +95,7 @@ by_chance raise-dead threads
 by_chance late-clear collectors
 by_chance no-sweep dying
 by_chance lost-free handoff
+by_chance walk-in-proof finders
 
 # Every mutant has been asked for.
 for mutant in $("$schedules" --list-mutants); do

@@ -51,8 +51,16 @@ static const gari_type branch_type = GARI_TYPE(struct branch, .traverse = branch
 
 static GARI_ROOT(struct vector) current;
 
+static void count(const gari_collection *collection, void *arg)
+{
+    *(int *)arg += collection->phase == GARI_PHASE_STOP;
+}
+
 int main(void)
 {
+    int stops = 0;
+    if (gari_callback_add(count, &stops) != 0)
+        return 1;
     struct node *node = gari_new(&node_type);
     struct leaf *leaf = gari_new(&leaf_type);
     struct branch *branch = gari_new(&branch_type);
@@ -81,11 +89,22 @@ int main(void)
     ok = ok && gari_exchange(&branch->leaf, taken) == NULL;
     ok = ok && !gari_compare_exchange(&branch->leaf, NULL, NULL);
 
+    gari_objects found;
+    GARI_PAUSED
+    {
+        ok = ok && !gari_is_enabled();
+    }
+    ok = ok && gari_get_referents(node, &found) == 0 && found.count == 2;
+    gari_objects_release(&found);
+    ok = ok && gari_get_referrers(node, &found) == 0 && found.count == 2;
+    gari_objects_release(&found);
+
     gari_object *any = (gari_object *)node;
     gari_decref(any);
     gari_decref(branch);
     gari_decref(text);
     gari_store(&current, NULL);
     ok = ok && gari_collect(2) == 1;
+    ok = ok && stops == 1 && gari_callback_remove(count, &stops);
     return ok && gari_version() == GARI_VERSION && gari_shutdown(NULL, NULL) == 0 ? 0 : 1;
 }

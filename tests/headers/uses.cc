@@ -45,6 +45,14 @@ int main()
     gari_read_end();
     gari_decref(borrowed);
 
+    GARI_PAUSED
+    {
+        ok = ok && !gari_is_enabled();
+    }
+    gari_objects found;
+    ok = ok && gari_get_referrers(a, &found) == 0 && found.count == 1;
+    gari_objects_release(&found);
+
     gari_decref(gari_take(&current));
     gari_decref(a);
     ok = ok && gari_collect(2) == 1;
