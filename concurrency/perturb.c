@@ -29,6 +29,11 @@ static const char *const names[] = {
     [GARI__MUTANT_MOVE_NO_CANDIDATE - 1] = "move-no-candidate",
     [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
+    [GARI__MUTANT_INSERT_MOVES - 1] = "insert-moves",
+    [GARI__MUTANT_ERASE_MOVES - 1] = "erase-moves",
+    [GARI__MUTANT_SPLICE_MOVES - 1] = "splice-moves",
+    [GARI__MUTANT_SORT_MOVES - 1] = "sort-moves",
+    [GARI__MUTANT_REHASH_MOVES - 1] = "rehash-moves",
     [GARI__MUTANTS - 1] = NULL,
 };
 

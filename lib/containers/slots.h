@@ -42,12 +42,12 @@ static inline void gari__slot_dropped(struct gari__object_thread *self, gari_obj
 
 /* Fills or empties a field with a copy of a reference that the caller owns; gari_store. */
 static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *slot,
-                                  gari_object *object)
+                                  gari_object *object, const char *call)
 {
     gari__candidates_relieve(self);
     gari__section_begin();
     if (object)
-        gari__count_up(object, "a container"); /* before it is visible (R2) */
+        gari__count_up(object, call); /* before it is visible (R2) */
     gari__slot_dropped(self, gari__exchange_acq_rel(&slot->pointer, object));
     gari__section_end();
 }
