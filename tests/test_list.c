@@ -19,6 +19,7 @@ static void make_nodes(void)
 /* Nobody else has a reference to a node any more. */
 static void drop_nodes(void)
 {
+    finish_pending(); /* the death of something large */
     for (int i = 0; i < NODES; i++) {
         assert_equal(gari_getrefcount(nodes[i]), 1);
         gari_decref(nodes[i]);
