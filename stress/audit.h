@@ -20,6 +20,7 @@
 #include "stress/common.h"
 
 #include <string.h>
+#include <time.h>
 
 #define AUDIT_MOST 4096u
 #define AUDIT_TABLE (4 * AUDIT_MOST)
@@ -74,6 +75,13 @@ static inline void audit_gather(gari_slot *slot, void *arg)
         audit_add(arg, object);
 }
 
+/* Time for others to change what is being read: sometimes, some 50 microseconds. */
+static inline void audit_pause(struct audit *audit, unsigned seldom)
+{
+    if (stress_once_in(audit->worker, seldom))
+        nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+}
+
 static inline void audit_count(gari_slot *slot, void *arg)
 {
     struct audit *audit = arg;
@@ -82,7 +90,7 @@ static inline void audit_count(gari_slot *slot, void *arg)
     struct audit_object *met = object ? audit_find(audit, object, &place) : NULL;
     if (met)
         met->edges++;
-    stress_dawdle(audit->worker);
+    audit_pause(audit, 12);
 }
 
 static inline void audit_edges(struct audit *audit, gari_object *object, gari_visit visit)
@@ -128,8 +136,7 @@ static inline void audit_round(struct audit *audit, gari_object *const *roots, u
         audit_edges(audit, audit->objects[i].object, audit_count);
         gari__section_end();
     }
-    for (unsigned i = 0; i < 20; i++)
-        stress_dawdle(audit->worker);
+    audit_pause(audit, 2);
     for (unsigned i = 0; i < audit->count; i++)
         audit->objects[i].external = 1 + audit->externals(audit->objects[i].object);
     gari__grace_wait(gari__grace_ticket(), 0);

@@ -1,11 +1,12 @@
 /* containers: lists and maps changed by several threads beside running proofs.
  *
  * Invariants: no reference is met twice by a proof, or out of its field without a word (R4, R8), while
- * elements are inserted, erased, sorted, spliced and rehashed: one thread does nothing but audit
- * (stress/audit.h), another nothing but collect. What is got out of a container is alive. An element
+ * elements are inserted, erased, sorted, spliced and rehashed: for half of the time one thread does nothing
+ * but audit (stress/audit.h), for the other half one does nothing but collect. What is got out of a container is alive. An element
  * that is never taken out is met exactly once by each iteration and found by each look. Garbage
  * cycles through containers are found, and one that somebody still changes by a borrowed pointer is
  * not freed too early. */
+#include "concurrency/clock.h"
 #include "lib/gari_containers.h"
 #include "stress/audit.h"
 #include "stress/shadow.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define LISTS 3
 #define MAPS 2
@@ -178,13 +180,16 @@ static void cut(gari_list *list)
     }
 }
 
-/* What moving the elements of one list to another looks like from outside. */
+/* What moving the elements of one list to another looks like from outside: they gather in one, and now
+ * and then go over to the other. */
 static void hand_over(struct hands *hands)
 {
     gari_list *from = lists[1], *to = lists[2];
-    must(gari_list_reserve(to, 4 * LONG), "gari_list_reserve");
-    for (int i = 0; i < 4; i++)
+    if (!stress_once_in(hands->worker, 6)) {
         must(gari_list_append(from, some(hands)), "gari_list_append");
+        return;
+    }
+    must(gari_list_reserve(to, 4 * LONG), "gari_list_reserve");
     must(gari_list_extend(to, from), "gari_list_extend");
     gari_list_clear(from);
 }
@@ -395,9 +400,24 @@ static void haunt(struct hands *hands)
     keep(hands, thing);
 }
 
-static void mutate(struct stress_worker *worker)
+/* ---- Workers ------------------------------------------------------------------------------ */
+
+static void let_go(struct hands *hands)
+{
+    for (int i = 0; i < HELD; i++) {
+        gari_decref(hands->held[i]);
+        hands->held[i] = NULL;
+    }
+}
+
+/* All of it, as fast as it goes. */
+static void crowd(struct stress_worker *worker)
 {
     struct hands hands = {.worker = worker};
+    if (worker->index == 0) {
+        stress_collect(worker);
+        return;
+    }
     while (stress_tick(worker)) {
         if (stress_once_in(worker, 2))
             use_list(&hands);
@@ -408,31 +428,69 @@ static void mutate(struct stress_worker *worker)
         if (stress_once_in(worker, 1000))
             haunt(&hands);
     }
-    for (int i = 0; i < HELD * 64; i++)
-        keep(&hands, NULL);
-    for (int i = 0; i < HELD; i++)
-        gari_decref(hands.held[i]);
+    let_go(&hands);
 }
 
-static void work(struct stress_worker *worker)
+/* What moves references in a container that is not careful. One thing at a time, for some 30
+ * milliseconds: the others give most elements new references, which makes an audit void. */
+static void rewire(struct hands *hands)
 {
+    struct stress_worker *worker = hands->worker;
+    gari_list *list = lists[1 + stress_below(worker, LISTS - 1)];
+    size_t at = stress_below(worker, LONG / 4);
+    char text[32];
+    int error;
+    cut(list);
+    switch (gari__now_ns() / 30000000 % 5) {
+    case 0:
+        must(gari_list_reserve(list, 2 * LONG), "gari_list_reserve");
+        gari_list_insert(list, at, some(hands));
+        break;
+    case 1:
+        keep(hands, gari_list_take(list, at));
+        if (gari_list_length(list) < LONG / 2)
+            must(gari_list_append(list, some(hands)), "gari_list_append");
+        break;
+    case 2:
+        if ((error = gari_list_reverse(list)) == 0)
+            error = gari_list_sort(list, by_order, NULL);
+        if (error && error != EBUSY)
+            must(error, "gari_list_sort");
+        break;
+    case 3:
+        hand_over(hands);
+        break;
+    default:
+        if (stress_once_in(worker, 2))
+            must(gari_map_put(maps[0], some_key(hands, text), some(hands)), "gari_map_put");
+        else
+            keep(hands, gari_map_take(maps[0], some_key(hands, text)));
+    }
+}
+
+/* Few and with pauses, so that what an audit looks at is changed now and then, not all the time. */
+static void audited(struct stress_worker *worker)
+{
+    struct hands hands = {.worker = worker};
     if (worker->index == 0) {
-        stress_collect(worker);
-    } else if (worker->index == 1) {
         audit.worker = worker;
         audit.externals = externals;
+        gari_object *roots[] = {GARI_OBJECT(lists[1]), GARI_OBJECT(lists[2]), GARI_OBJECT(maps[0])};
         while (stress_tick(worker)) {
-            gari_object *roots[] = {GARI_OBJECT(lists[0]), GARI_OBJECT(lists[1]),
-                                    GARI_OBJECT(lists[2]), GARI_OBJECT(maps[0]),
-                                    GARI_OBJECT(maps[1])};
             if (stress_once_in(worker, 2))
-                audit_round(&audit, &roots[3], MAPS, 3);
+                audit_round(&audit, roots, 2, 2);
             else
-                audit_round(&audit, roots, LISTS, 2);
+                audit_round(&audit, &roots[2], 1, 3);
         }
-    } else {
-        mutate(worker);
+        return;
     }
+    while (stress_tick(worker)) {
+        rewire(&hands);
+        if (stress_once_in(worker, 8))
+            keep(&hands, make(worker));
+        nanosleep(&(struct timespec){.tv_nsec = (long)stress_below(worker, 400000)}, NULL);
+    }
+    let_go(&hands);
 }
 
 int main(int argc, char **argv)
@@ -453,10 +511,12 @@ int main(int argc, char **argv)
         must(gari_list_append(lists[0], pins[i]), "gari_list_append");
         must(gari_map_put(maps[0], pin_key(i), pins[i]), "gari_map_put");
     }
-    stress_run(stress.threads + 2, work);
+    stress_share(2);
+    stress_run(3, audited);
     printf("%lu audits, %lu words compared\n", (unsigned long)audit.rounds,
            (unsigned long)audit.compared);
     stress_check(audit.compared > 0, "audits find words unchanged");
+    stress_run(stress.threads + 1, crowd);
     for (int i = 0; i < LISTS; i++)
         gari_decref(lists[i]);
     for (int i = 0; i < MAPS; i++)

@@ -93,12 +93,12 @@ bool gari__broken_sort(struct gari__list *list, int (*compare)(void *a, void *b,
     return true;
 }
 
-/* A table that has room enough but for its dead entries is put in order where it stands. */
-bool gari__broken_rehash(struct gari__object_thread *self, struct gari__table *table, size_t length)
+/* The table is put in order where it stands, at each new key. */
+bool gari__broken_rehash(struct gari__object_thread *self, struct gari__table *table)
 {
     enum { MOST = 4096 };
     static __thread struct gari__entry *kept[MOST];
-    if (!GARI_MUTANT(REHASH_MOVES) || !table || length > table->length || table->length > MOST)
+    if (!GARI_MUTANT(REHASH_MOVES) || !table || table->length > MOST)
         return false;
     size_t count = 0, mask = table->length - 1;
     for (size_t i = 0; i < table->length; i++) {

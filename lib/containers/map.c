@@ -196,14 +196,14 @@ static enum outcome try_write(struct gari__object_thread *self, struct map *map,
         return ABSENT;
     if (!supplies->entry)
         return NEEDS_ENTRY;
+    if (GARI_BROKEN_REHASH(self, table))
+        gari__table_find(table, key, &at, &vacant);
     bool reuses = vacant != GARI__NO_SLOT && gari_borrow(&table->slots[vacant]);
     if (!reuses && !gari__table_has_room(table)) {
         supplies->length = gari__table_length_for(map->live + 1);
-        if (!GARI_BROKEN_REHASH(self, table, supplies->length)) {
-            if (!supplies->table || supplies->table->length < supplies->length)
-                return NEEDS_TABLE;
-            rehash(self, map, supplies);
-        }
+        if (!supplies->table || supplies->table->length < supplies->length)
+            return NEEDS_TABLE;
+        rehash(self, map, supplies);
         table = gari_borrow(&map->table);
         if (!table || gari__table_find(table, key, &at, &vacant) || vacant == GARI__NO_SLOT)
             return ABSENT; /* the map is dying */
