@@ -45,6 +45,13 @@ must_notice bad-shrink threads "$@"
 must_notice move-no-candidate moves "$@"
 must_notice late-clear collectors "$@"
 must_notice no-sweep dying "$@"
+must_notice insert-moves containers "$@"
+must_notice erase-moves containers "$@"
+must_notice splice-moves containers "$@"
+must_notice sort-moves containers "$@"
+must_notice rehash-moves containers "$@"
+must_notice take-no-bump containers "$@"
+must_notice no-version containers "$@"
 
 echo "$killed passed, $survived failed"
 [ "$survived" -eq 0 ]

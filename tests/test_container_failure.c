@@ -10,7 +10,7 @@
 TestSuite(container_failure, .timeout = 300);
 
 enum {
-    LARGE = 140000
+    LARGE = 100000
 }; /* elements: their store has a mapping of its own, so it takes memory anew */
 
 static struct node *a, *b;

@@ -83,11 +83,11 @@ static void change_in_place(struct gari__object_thread *self, struct gari__store
             gari__death_push(self, object);
         return;
     }
-    for (size_t i = 0; i < edit->count; i++) {
+    for (size_t i = 0; i < edit->count; i++)
         gari__slot_put(self, GARI__SLOT(&store->items[used + i]), edit->item[i], edit->call);
-        /* Release: who sees the number sees the element. */
-        gari__store_release(&store->used, used + i + 1);
-    }
+    /* Release: who sees the number sees the elements. */
+    if (edit->count)
+        gari__store_release(&store->used, used + edit->count);
 }
 
 enum outcome { DONE, NO_SUCH, CHANGED, NEEDS_ROOM };
