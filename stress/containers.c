@@ -1,127 +1,26 @@
-/* containers: lists and maps changed by several threads beside running proofs.
+/* containers: lists and maps used by many threads beside running proofs.
  *
- * Invariants: no reference is met twice by a proof, or out of its field without a word (R4, R8), while
- * elements are inserted, erased, sorted, spliced and rehashed: for half of the time one thread does nothing
- * but audit (stress/audit.h), for the other half one does nothing but collect. What is got out of a container is alive. An element
- * that is never taken out is met exactly once by each iteration and found by each look. Garbage
- * cycles through containers are found, and one that somebody still changes by a borrowed pointer is
- * not freed too early. */
-#include "concurrency/clock.h"
-#include "lib/gari_containers.h"
-#include "stress/audit.h"
-#include "stress/shadow.h"
+ * Invariants: what is got out of a container is alive. An element that is never taken out is met exactly
+ * once by each iteration and found by each look, while others are inserted, erased, sorted, spliced
+ * and rehashed around it. Garbage cycles through containers are found, and one that somebody still
+ * changes by a borrowed pointer is not freed too early. One thread does nothing but collect. */
+#include "stress/things.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LISTS 3
 #define MAPS 2
 #define PINS 4
-#define HELD 12
 #define LONG 40 /* a list is cut when it becomes longer */
-#define KEYS 24
-
-struct thing {
-    gari_object header;
-    struct stress_tag tag;
-    uint64_t held; /* references that workers have; atomically */
-    long order;
-    gari_ref any;
-};
-
-static void dispose(void *self)
-{
-    stress_tag_die(&((struct thing *)self)->tag);
-}
-
-static const gari_type thing_type =
-    GARI_TYPE(struct thing, .refs = GARI_REFS(struct thing, any), .dispose = dispose);
 
 /* The first list and the first map have pins: things that stay in them. */
 static gari_list *lists[LISTS];
 static gari_map *maps[MAPS];
 static struct thing *pins[PINS];
-static gari_key object_keys[KEYS];
-static struct audit audit;
-
-static struct thing *make(struct stress_worker *worker)
-{
-    struct thing *thing = STRESS_NEW(&thing_type);
-    thing->order = (long)stress_below(worker, 1000);
-    stress_tag_bear(&thing->tag);
-    return thing;
-}
-
-/* The number of the pin and 1, or 0. */
-static unsigned is_pin(const void *thing)
-{
-    for (unsigned i = 0; i < PINS; i++)
-        if (pins[i] == thing)
-            return i + 1;
-    return 0;
-}
-
-/* ---- What a worker has in hand ------------------------------------------------------------ */
-
-struct hands {
-    struct stress_worker *worker;
-    struct thing *held[HELD];
-};
-
-/* Steals thing, and drops what was there. References are in hand for a while, so that audits see
- * them. Pins are not kept: they would be put in again elsewhere. */
-static void keep(struct hands *hands, struct thing *thing)
-{
-    struct thing **place = &hands->held[stress_below(hands->worker, HELD)];
-    if (is_pin(thing)) {
-        gari_decref(thing);
-        return;
-    }
-    if (thing) {
-        stress_tag_alive(&thing->tag, 0, "got out of a container");
-        gari__fetch_add_relaxed(&thing->held, 1);
-    }
-    if (*place) {
-        stress_tag_alive(&(*place)->tag, 0, "held");
-        gari__fetch_sub_relaxed(&(*place)->held, 1);
-    }
-    gari_decref(*place);
-    *place = thing;
-}
-
-/* Borrowed from the hands. */
-static struct thing *some(struct hands *hands)
-{
-    struct thing *thing = hands->held[stress_below(hands->worker, HELD)];
-    if (thing)
-        return thing;
-    keep(hands, make(hands->worker));
-    return some(hands);
-}
-
-static size_t externals(gari_object *object)
-{
-    return gari_type_of(object) == &thing_type
-               ? gari__load_acquire(&((struct thing *)(void *)object)->held)
-               : 0;
-}
-
-static void must(int error, const char *call)
-{
-    if (error)
-        stress_fail("%s: error %d", call, error);
-}
+static struct thing *objects[KEYS];
 
 /* ---- Lists -------------------------------------------------------------------------------- */
-
-static int by_order(void *a, void *b, void *arg)
-{
-    (void)arg;
-    long x = ((struct thing *)a)->order, y = ((struct thing *)b)->order;
-    return (x > y) - (x < y);
-}
 
 static void iterate_list(struct hands *hands, gari_list *list)
 {
@@ -131,7 +30,7 @@ static void iterate_list(struct hands *hands, gari_list *list)
     while (gari_list_iter_next(&it)) {
         struct thing *thing = it.value;
         stress_tag_alive(&thing->tag, 0, "iterated over");
-        met[is_pin(thing)]++;
+        met[thing->pin]++;
         stress_dawdle(hands->worker);
     }
     gari_list_iter_end(&it);
@@ -160,7 +59,7 @@ static void take_by_name(struct hands *hands)
 {
     size_t at = stress_below(hands->worker, LONG);
     struct thing *thing = gari_list_get(lists[0], at);
-    if (thing && !is_pin(thing))
+    if (thing && !thing->pin)
         gari_list_remove(lists[0], thing);
     keep(hands, thing);
 }
@@ -173,7 +72,7 @@ static void cut(gari_list *list)
         else
             for (size_t i = 0; i < LONG; i++) {
                 struct thing *thing = gari_list_get(list, i);
-                if (thing && !is_pin(thing))
+                if (thing && !thing->pin)
                     gari_list_remove(list, thing);
                 gari_decref(thing);
             }
@@ -246,20 +145,6 @@ static void use_list(struct hands *hands)
 
 /* ---- Maps --------------------------------------------------------------------------------- */
 
-static gari_key some_key(struct hands *hands, char text[32])
-{
-    unsigned n = stress_below(hands->worker, KEYS);
-    switch (n % 3) {
-    case 0:
-        return gari_key_integer(n);
-    case 1:
-        snprintf(text, 32, "key %u", n);
-        return gari_key_string(text);
-    default:
-        return object_keys[n];
-    }
-}
-
 static gari_key pin_key(unsigned n)
 {
     static const char *const names[] = {"pin 0", "pin 1", "pin 2", "pin 3"};
@@ -276,7 +161,7 @@ static void iterate_map(struct hands *hands, gari_map *map)
         stress_tag_alive(&thing->tag, 0, "a value met in an iteration");
         if (it.key.kind == GARI_KEY_STRING && strlen(it.key.data) != it.key.length)
             stress_fail("a key of an iteration has changed");
-        met[is_pin(thing)]++;
+        met[thing->pin]++;
         stress_dawdle(hands->worker);
     }
     gari_map_iter_end(&it);
@@ -289,11 +174,11 @@ static void look_at_map(struct hands *hands, gari_map *map)
 {
     char text[32];
     gari_read_begin();
-    struct thing *thing = gari_map_borrow(map, some_key(hands, text));
+    struct thing *thing = gari_map_borrow(map, some_key(hands, objects, text));
     if (thing)
         stress_tag_readable(&thing->tag, "borrowed from a map");
     gari_read_end();
-    keep(hands, gari_map_get(map, some_key(hands, text)));
+    keep(hands, gari_map_get(map, some_key(hands, objects, text)));
     for (unsigned i = 0; map == maps[0] && i < PINS; i++) {
         struct thing *pin = gari_map_get(map, pin_key(i));
         if (pin != pins[i])
@@ -307,7 +192,7 @@ static void use_map(struct hands *hands)
     struct stress_worker *worker = hands->worker;
     gari_map *map = maps[stress_below(worker, MAPS)];
     char text[32];
-    gari_key key = some_key(hands, text);
+    gari_key key = some_key(hands, objects, text);
     switch (stress_below(worker, 9)) {
     case 0:
     case 1:
@@ -402,14 +287,6 @@ static void haunt(struct hands *hands)
 
 /* ---- Workers ------------------------------------------------------------------------------ */
 
-static void let_go(struct hands *hands)
-{
-    for (int i = 0; i < HELD; i++) {
-        gari_decref(hands->held[i]);
-        hands->held[i] = NULL;
-    }
-}
-
 /* All of it, as fast as it goes. */
 static void crowd(struct stress_worker *worker)
 {
@@ -431,98 +308,29 @@ static void crowd(struct stress_worker *worker)
     let_go(&hands);
 }
 
-/* What moves references in a container that is not careful. One thing at a time, for some 30
- * milliseconds: the others give most elements new references, which makes an audit void. */
-static void rewire(struct hands *hands)
-{
-    struct stress_worker *worker = hands->worker;
-    gari_list *list = lists[1 + stress_below(worker, LISTS - 1)];
-    size_t at = stress_below(worker, LONG / 4);
-    char text[32];
-    int error;
-    cut(list);
-    switch (gari__now_ns() / 30000000 % 5) {
-    case 0:
-        must(gari_list_reserve(list, 2 * LONG), "gari_list_reserve");
-        gari_list_insert(list, at, some(hands));
-        break;
-    case 1:
-        keep(hands, gari_list_take(list, at));
-        if (gari_list_length(list) < LONG / 2)
-            must(gari_list_append(list, some(hands)), "gari_list_append");
-        break;
-    case 2:
-        if ((error = gari_list_reverse(list)) == 0)
-            error = gari_list_sort(list, by_order, NULL);
-        if (error && error != EBUSY)
-            must(error, "gari_list_sort");
-        break;
-    case 3:
-        hand_over(hands);
-        break;
-    default:
-        if (stress_once_in(worker, 2))
-            must(gari_map_put(maps[0], some_key(hands, text), some(hands)), "gari_map_put");
-        else
-            keep(hands, gari_map_take(maps[0], some_key(hands, text)));
-    }
-}
-
-/* Few and with pauses, so that what an audit looks at is changed now and then, not all the time. */
-static void audited(struct stress_worker *worker)
-{
-    struct hands hands = {.worker = worker};
-    if (worker->index == 0) {
-        audit.worker = worker;
-        audit.externals = externals;
-        gari_object *roots[] = {GARI_OBJECT(lists[1]), GARI_OBJECT(lists[2]), GARI_OBJECT(maps[0])};
-        while (stress_tick(worker)) {
-            if (stress_once_in(worker, 2))
-                audit_round(&audit, roots, 2, 2);
-            else
-                audit_round(&audit, &roots[2], 1, 3);
-        }
-        return;
-    }
-    while (stress_tick(worker)) {
-        rewire(&hands);
-        if (stress_once_in(worker, 8))
-            keep(&hands, make(worker));
-        nanosleep(&(struct timespec){.tv_nsec = (long)stress_below(worker, 400000)}, NULL);
-    }
-    let_go(&hands);
-}
-
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 5, "lists and maps changed beside running proofs");
+    stress_begin(argc, argv, 5, "lists and maps used by many beside running proofs");
     struct stress_worker first = {.random = stress.seed | 1};
-    struct thing *keys[KEYS];
     for (int i = 0; i < LISTS; i++)
         lists[i] = stress_new(gari_list_new());
     for (int i = 0; i < MAPS; i++)
         maps[i] = stress_new(gari_map_new());
-    for (unsigned i = 0; i < KEYS; i++) {
-        keys[i] = make(&first);
-        object_keys[i] = gari_key_object(keys[i]);
-    }
+    for (unsigned i = 0; i < KEYS; i++)
+        objects[i] = make(&first);
     for (unsigned i = 0; i < PINS; i++) {
         pins[i] = make(&first);
+        pins[i]->pin = i + 1;
         must(gari_list_append(lists[0], pins[i]), "gari_list_append");
         must(gari_map_put(maps[0], pin_key(i), pins[i]), "gari_map_put");
     }
-    stress_share(2);
-    stress_run(3, audited);
-    printf("%lu audits, %lu words compared\n", (unsigned long)audit.rounds,
-           (unsigned long)audit.compared);
-    stress_check(audit.compared > 0, "audits find words unchanged");
     stress_run(stress.threads + 1, crowd);
     for (int i = 0; i < LISTS; i++)
         gari_decref(lists[i]);
     for (int i = 0; i < MAPS; i++)
         gari_decref(maps[i]);
     for (unsigned i = 0; i < KEYS; i++)
-        gari_decref(keys[i]);
+        gari_decref(objects[i]);
     for (unsigned i = 0; i < PINS; i++)
         gari_decref(pins[i]);
     stress_settle(0);

@@ -444,47 +444,6 @@ Test(list, changed_by_a_borrower_after_its_last_reference_is_collected)
     assert_nothing_left();
 }
 
-/* ---- Callbacks that use the list they are called from ------------------------------------- */
-
-static gari_list *registry;
-
-struct member {
-    gari_object header;
-    GARI_REF(struct node) node;
-};
-
-static void leave(void *self)
-{
-    struct node *node = gari_borrow(&((struct member *)self)->node);
-    gari_list_append(registry, node);
-    gari_list_length(registry);
-}
-
-static const gari_type member_type =
-    GARI_TYPE(struct member, .refs = GARI_REFS(struct member, node), .dispose = leave);
-
-Test(list, may_be_written_to_by_the_death_of_what_leaves_it)
-{
-    make_nodes();
-    registry = gari_list_new();
-    for (int i = 0; i < 8; i++) {
-        struct member *member = gari_new(&member_type);
-        gari_store(&member->node, nodes[i]);
-        gari_list_append(registry, member);
-        gari_decref(member);
-    }
-    gari_list_erase(registry, 0);
-    assert_equal(gari_list_length(registry), 8);
-    gari_list_set(registry, 0, nodes[40]);
-    gari_decref((gari_object *)gari_list_take(registry, 1));
-    gari_list_splice(registry, 1, 2, NULL);
-    assert_equal(gari_list_index(registry, nodes[40]), 0);
-    gari_list_clear(registry);
-    assert_equal(gari_list_length(registry), 3); /* what was left of the members */
-    gari_decref(registry);
-    drop_nodes();
-}
-
 Test(list, outlives_the_death_of_its_last_reference_in_a_section)
 {
     make_nodes();

@@ -307,47 +307,6 @@ Test(map, in_a_cycle_by_a_value_or_by_a_key_is_collected)
     assert_nothing_left();
 }
 
-/* ---- Callbacks that use the map they are called from -------------------------------------- */
-
-static gari_map *registry;
-
-struct member {
-    gari_object header;
-    int64_t id;
-};
-
-static void leave(void *self)
-{
-    struct member *member = self;
-    gari_map_remove(registry, gari_key_integer(member->id + 1000));
-    gari_map_contains(registry, gari_key_integer(member->id));
-}
-
-static const gari_type member_type = GARI_TYPE(struct member, .dispose = leave);
-
-Test(map, may_be_written_to_by_the_death_of_what_leaves_it)
-{
-    make_nodes();
-    registry = gari_map_new();
-    for (int64_t i = 0; i < 100; i++) {
-        struct member *member = gari_new(&member_type);
-        member->id = i;
-        gari_map_put(registry, gari_key_integer(i), member);
-        gari_map_put(registry, gari_key_integer(i + 1000), nodes[0]);
-        gari_decref(member);
-    }
-    for (int64_t i = 0; i < 100; i++) {
-        if (i % 2)
-            gari_map_put(registry, gari_key_integer(i), nodes[1]);
-        else
-            gari_map_remove(registry, gari_key_integer(i));
-    }
-    assert_equal(gari_map_length(registry), 50);
-    assert_equal(gari_getrefcount(nodes[0]), 1);
-    gari_decref(registry);
-    drop_nodes();
-}
-
 Test(map, outlives_the_death_of_its_last_reference_in_a_section)
 {
     make_nodes();
