@@ -96,6 +96,11 @@ by_chance late-clear collectors
 by_chance no-sweep dying
 by_chance lost-free handoff
 by_chance walk-in-proof finders
+by_chance insert-moves audit
+by_chance erase-moves audit
+by_chance splice-moves audit
+by_chance sort-moves audit
+by_chance rehash-moves audit
 
 # Every mutant has been asked for.
 for mutant in $("$schedules" --list-mutants); do
