@@ -14,6 +14,7 @@ struct gari__shape {
     const gari_type *identity;
     bool tracked;
     bool has_items;
+    uint64_t first_word; /* of a newborn's word: all but the version */
 #ifdef GARI_PERTURB
     void (*observe)(void *self); /* instead of dispose: gari__plain */
 #endif
