@@ -11,16 +11,18 @@ static struct {
     size_t room;
 } garbage = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-bool gari__objects_room(gari_objects *objects, size_t *room)
+bool gari__objects_room(gari_objects *objects, size_t *room, size_t more)
 {
-    if (objects->count == *room) {
-        size_t more = *room ? *room * 2 : 64;
-        gari_object **items = gari__memory_resize(objects->items, more * sizeof *items);
-        if (!items)
-            return false;
-        objects->items = items;
-        *room = more;
-    }
+    if (*room - objects->count >= more)
+        return true;
+    size_t wanted = *room ? *room * 2 : 64;
+    if (wanted - objects->count < more)
+        wanted = objects->count + more;
+    gari_object **items = gari__memory_resize(objects->items, wanted * sizeof *items);
+    if (!items)
+        return false;
+    objects->items = items;
+    *room = wanted;
     return true;
 }
 
@@ -32,10 +34,18 @@ void gari_objects_release(gari_objects *objects)
     *objects = (gari_objects){0, NULL};
 }
 
+bool gari__garbage_room(size_t more)
+{
+    pthread_mutex_lock(&garbage.lock);
+    bool enough = gari__objects_room(&garbage.list, &garbage.room, more);
+    pthread_mutex_unlock(&garbage.lock);
+    return enough;
+}
+
 bool gari__garbage_add(gari_object *object)
 {
     pthread_mutex_lock(&garbage.lock);
-    bool listed = gari__objects_room(&garbage.list, &garbage.room);
+    bool listed = gari__objects_room(&garbage.list, &garbage.room, 1);
     if (listed) {
         gari__count_up(object, "the garbage list");
         garbage.list.items[garbage.list.count++] = object;
@@ -51,7 +61,7 @@ int gari_garbage_get(gari_objects *objects)
     *objects = (gari_objects){0, NULL};
     pthread_mutex_lock(&garbage.lock);
     for (size_t i = 0; enough && i < garbage.list.count; i++) {
-        enough = gari__objects_room(objects, &room);
+        enough = gari__objects_room(objects, &room, 1);
         if (enough) {
             gari__count_up(garbage.list.items[i], "gari_garbage_get");
             objects->items[objects->count++] = garbage.list.items[i];

@@ -106,6 +106,7 @@ struct gari__pass {
     bool callbacks; /* some members' types have dispose or reclaim */
     bool sift;      /* some members may not be taken apart */
     unsigned debug; /* the flags, from the proof's end on */
+    size_t stuck;   /* how many members may not be taken apart themselves */
     uint64_t ticket;
     uint64_t looked_ns; /* when the last look at all the words began */
     size_t look;        /* how far the look in progress is; member_count: there is none */

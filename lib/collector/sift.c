@@ -25,6 +25,7 @@ void gari_traverse_failed(const void *object)
 enum gari__phases gari__phase_after_proof(struct gari__pass *pass)
 {
     pass->debug = gari_get_debug();
+    pass->stuck = 0;
     if (pass->sift || (pass->debug & (GARI_DEBUG_COLLECTABLE | GARI_DEBUG_SAVEALL)))
         return GARI__SPARE;
     return pass->callbacks ? GARI__COMMIT : GARI__RECLAIM;
@@ -43,8 +44,10 @@ static size_t spare(struct gari__pass *pass, size_t budget)
         uint32_t *state = gari__scratch_at(pass, object);
         if (gari__shape_of(object)->type.flags & GARI_TYPE_NO_CLEAR)
             *state |= GARI__STUCK;
-        if (*state & GARI__STUCK)
+        if (*state & GARI__STUCK) {
             spare_member(pass, object, state);
+            pass->stuck++;
+        }
     }
     if (pass->member == pass->member_count) {
         pass->phase = GARI__SPARE_REACHED;
@@ -66,14 +69,19 @@ static GARI__INLINE void spare_edge(gari_slot *slot, void *arg)
 static size_t spare_reached(struct gari__pass *pass, size_t budget)
 {
     budget = gari__walk(pass, budget, gari__queue_pop, spare_edge);
-    if (budget > 0 && !pass->out_of_memory) {
-        pass->phase = GARI__SORT;
-        pass->member = pass->kept = 0;
-    }
+    if (budget == 0 || pass->out_of_memory)
+        return budget;
+    /* All are listed or none: one that was not would be held by those that are, and not be found
+     * again. For want of memory the collection is given up. */
+    bool save_all = pass->debug & GARI_DEBUG_SAVEALL;
+    pass->out_of_memory = !gari__garbage_room(save_all ? pass->member_count : pass->stuck);
+    pass->phase = GARI__SORT;
+    pass->member = pass->kept = 0;
     return budget;
 }
 
-/* What cannot be listed for want of memory stays a candidate. */
+/* Somebody may have cleared the list since there was room; what then cannot be listed stays a
+ * candidate. */
 static bool list(struct gari__pass *pass, gari_object *object)
 {
     bool listed = gari__garbage_add(object);

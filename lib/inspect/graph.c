@@ -27,7 +27,7 @@ static void take(struct search *search, gari_object *object)
 {
     gari_objects *found = search->found;
     /* Room first: a reference could not be given back here. */
-    if (search->out_of_memory || !gari__objects_room(found, &search->room))
+    if (search->out_of_memory || !gari__objects_room(found, &search->room, 1))
         search->out_of_memory = true;
     else if (gari__count_try_up(object))
         found->items[found->count++] = object;
