@@ -40,42 +40,50 @@ static void hand_over(struct hands *hands)
     gari_list_clear(from);
 }
 
-/* What moves references in a container that is not careful. One thing at a time, for some 30
- * milliseconds: the others give most elements new references, which makes an audit void. */
+/* What is done now: one thing at a time, for some 30 milliseconds, since the others give most elements
+ * new references, which makes an audit void. */
+enum task { INSERT, TAKE, SORT, SPLICE, REHASH, TASKS };
+static enum task task_now(void)
+{
+    return (enum task)(gari__now_ns() / 30000000 % TASKS);
+}
+
+/* What moves references in a container that is not careful. */
 static void rewire(struct hands *hands)
 {
     struct stress_worker *worker = hands->worker;
     gari_list *list = lists[stress_below(worker, 2)];
     size_t at = stress_below(worker, LONG / 4);
     char text[32];
+    gari_key key;
     int error;
     if (gari_list_length(list) > LONG)
         must(gari_list_splice(list, 0, LONG / 2, NULL), "gari_list_splice");
-    switch (gari__now_ns() / 30000000 % 5) {
-    case 0:
+    switch (task_now()) {
+    case INSERT:
         /* Room, so that an insertion in place would have it. */
         must(gari_list_reserve(list, 2 * LONG), "gari_list_reserve");
         gari_list_insert(list, at, some(hands));
         break;
-    case 1:
+    case TAKE:
         keep(hands, gari_list_take(list, at));
         if (gari_list_length(list) < LONG / 2)
             must(gari_list_append(list, some(hands)), "gari_list_append");
         break;
-    case 2:
+    case SORT:
         if ((error = gari_list_reverse(list)) == 0)
             error = gari_list_sort(list, by_order, NULL);
         if (error && error != EBUSY)
             must(error, "gari_list_sort");
         break;
-    case 3:
+    case SPLICE:
         hand_over(hands);
         break;
     default:
-        if (stress_once_in(worker, 2))
-            must(gari_map_put(map, some_key(hands, objects, text), some(hands)), "gari_map_put");
-        else
-            keep(hands, gari_map_take(map, some_key(hands, objects, text)));
+        key = some_key(hands, objects, text);
+        keep(hands, gari_map_take(map, key));
+        if (!stress_once_in(worker, 4))
+            must(gari_map_put(map, key, some(hands)), "gari_map_put");
     }
 }
 
@@ -91,10 +99,10 @@ static void work(struct stress_worker *worker)
             if (stress_once_in(worker, 8))
                 keep(&hands, make(worker));
             nanosleep(&(struct timespec){.tv_nsec = (long)stress_below(worker, 400000)}, NULL);
-        } else if (stress_once_in(worker, 2)) {
-            audit_round(&audit, roots, 2, 2);
-        } else {
+        } else if (task_now() == REHASH) {
             audit_round(&audit, &roots[2], 1, 3);
+        } else {
+            audit_round(&audit, roots, 2, 2);
         }
     }
     let_go(&hands);
