@@ -1,0 +1,107 @@
+/* pause on gari. The table is an object and never changes, so what is borrowed from it stays held
+ * after the section; the slots belong to one thread and are plain pointers that own. */
+#include "bench/driver.h"
+
+#include "bench/gari_peer.h"
+
+struct node {
+    gari_object header;
+    GARI_REF(struct node) refs[3];
+    uint64_t payload;
+};
+static const gari_type node_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, refs[0], refs[1], refs[2]));
+
+struct table {
+    gari_object header;
+    size_t length;
+    GARI_REF(struct node) items[];
+};
+static const gari_type table_type =
+    GARI_TYPE(struct table, .items = GARI_REF_ITEMS(struct table, length, items));
+
+static struct table *live;
+static struct node **slots[BENCH_MAX_THREADS];
+
+static inline struct node *pick(uint64_t *random)
+{
+    return gari_borrow(&live->items[bench_below(random, live->length)]);
+}
+
+static void pause_begin(uint64_t count)
+{
+    uint64_t random = 99;
+    gari_peer_configure();
+    live = gari_new_items(&table_type, count);
+    bench_check(live != NULL, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        gari_init(&live->items[i], gari_peer_new(&node_type));
+    gari_read_begin();
+    for (size_t i = 0; i < count; i++) {
+        struct node *node = gari_borrow(&live->items[i]);
+        gari_store(&node->refs[0], gari_borrow(&live->items[(i + 1) % count]));
+        gari_store(&node->refs[1], pick(&random));
+        gari_store(&node->refs[2], pick(&random));
+    }
+    gari_read_end();
+}
+
+static void pause_prepare(int thread)
+{
+    slots[thread] = calloc(1024, sizeof(*slots[thread]));
+    bench_check(slots[thread] != NULL, "out of memory");
+}
+
+static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
+{
+    struct node *ring[4];
+    for (int i = 0; i < 4; i++) {
+        ring[i] = gari_peer_new(&node_type);
+        ring[i]->payload = stamp;
+    }
+    gari_read_begin();
+    for (int i = 0; i < 4; i++) {
+        gari_init(&ring[i]->refs[1], gari_incref(ring[(i + 3) % 4]));
+        gari_init(&ring[i]->refs[2], gari_incref(pick(random)));
+    }
+    gari_read_end();
+    /* What gari_new returned for the other three becomes an edge. */
+    for (int i = 0; i < 3; i++)
+        gari_init(&ring[i]->refs[0], ring[i + 1]);
+    gari_init(&ring[3]->refs[0], gari_incref(ring[0]));
+    struct node **slot = &slots[thread][bench_below(random, 1024)];
+    struct node *replaced = *slot;
+    *slot = ring[0];
+    if (replaced)
+        gari_decref(replaced);
+    uint64_t edge = 1 + (bench_random(random) & 1);
+    gari_read_begin();
+    struct node *from = pick(random), *to = pick(random);
+    gari_store(&from->refs[edge], to);
+    gari_read_end();
+}
+
+static void pause_end(void);
+#define PAUSE_ARGUMENTS ""
+#include "bench/pause/pause.h"
+
+static void pause_end(void)
+{
+    gari_stats stats = gari_peer_stats();
+    bench_put("heap_peak_mb", (double)stats.heap_peak_bytes / 1e6);
+    bench_put("collections", (double)(stats.generation[0].collections +
+                                      stats.generation[1].collections +
+                                      stats.generation[2].collections));
+    bench_put("examined", (double)(stats.generation[0].examined + stats.generation[1].examined +
+                                   stats.generation[2].examined));
+    bench_put("helped", (double)stats.helped);
+    bench_put("longest_wait_us", (double)stats.longest_wait_ns / 1e3);
+    for (int i = 0; i < BENCH_MAX_THREADS; i++) {
+        for (int k = 0; slots[i] && k < 1024; k++)
+            if (slots[i][k])
+                gari_decref(slots[i][k]);
+        free(slots[i]);
+    }
+    gari_decref(live);
+    gari_peer_end();
+}
