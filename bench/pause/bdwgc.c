@@ -4,6 +4,8 @@
 
 #include "bench/driver.h"
 
+#include "bench/pause/shape.h"
+
 struct node {
     struct node *refs[3];
     uint64_t payload;

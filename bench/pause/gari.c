@@ -3,6 +3,7 @@
 #include "bench/driver.h"
 
 #include "bench/gari_peer.h"
+#include "bench/pause/shape.h"
 
 struct node {
     gari_object header;
@@ -48,28 +49,28 @@ static void pause_begin(uint64_t count)
 
 static void pause_prepare(int thread)
 {
-    slots[thread] = calloc(1024, sizeof(*slots[thread]));
+    slots[thread] = calloc(PAUSE_SLOTS, sizeof(*slots[thread]));
     bench_check(slots[thread] != NULL, "out of memory");
 }
 
 static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
 {
-    struct node *ring[4];
-    for (int i = 0; i < 4; i++) {
+    struct node *ring[PAUSE_RING];
+    for (int i = 0; i < PAUSE_RING; i++) {
         ring[i] = gari_peer_new(&node_type);
         ring[i]->payload = stamp;
     }
     gari_read_begin();
-    for (int i = 0; i < 4; i++) {
-        gari_init(&ring[i]->refs[1], gari_incref(ring[(i + 3) % 4]));
+    for (int i = 0; i < PAUSE_RING; i++) {
+        gari_init(&ring[i]->refs[1], gari_incref(ring[(i + PAUSE_RING - 1) % PAUSE_RING]));
         gari_init(&ring[i]->refs[2], gari_incref(pick(random)));
     }
     gari_read_end();
-    /* What gari_new returned for the other three becomes an edge. */
-    for (int i = 0; i < 3; i++)
+    /* What gari_new returned for the others becomes an edge. */
+    for (int i = 0; i < PAUSE_RING - 1; i++)
         gari_init(&ring[i]->refs[0], ring[i + 1]);
-    gari_init(&ring[3]->refs[0], gari_incref(ring[0]));
-    struct node **slot = &slots[thread][bench_below(random, 1024)];
+    gari_init(&ring[PAUSE_RING - 1]->refs[0], gari_incref(ring[0]));
+    struct node **slot = &slots[thread][bench_below(random, PAUSE_SLOTS)];
     struct node *replaced = *slot;
     *slot = ring[0];
     if (replaced)
@@ -97,7 +98,7 @@ static void pause_end(void)
     bench_put("helped", (double)stats.helped);
     bench_put("longest_wait_us", (double)stats.longest_wait_ns / 1e3);
     for (int i = 0; i < BENCH_MAX_THREADS; i++) {
-        for (int k = 0; slots[i] && k < 1024; k++)
+        for (int k = 0; slots[i] && k < PAUSE_SLOTS; k++)
             if (slots[i][k])
                 gari_decref(slots[i][k]);
         free(slots[i]);

@@ -2,6 +2,8 @@
  * noise. */
 #include "bench/driver.h"
 
+#include "bench/pause/shape.h"
+
 struct node {
     struct node *refs[3];
     uint64_t payload;
@@ -9,7 +11,7 @@ struct node {
 
 static inline void drop_ring(struct node *ring)
 {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < PAUSE_RING; i++) {
         struct node *next = ring->refs[0];
         free(ring);
         ring = next;

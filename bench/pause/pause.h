@@ -16,7 +16,7 @@
 #ifndef BENCH_PAUSE_H
 #define BENCH_PAUSE_H
 
-#include "examples/pkggraph/histogram.h"
+#include "bench/histogram.h"
 
 #define PAUSE_LONG_NS 1000000
 
@@ -27,7 +27,7 @@ struct pause_record {
     uint64_t long_ns;
 };
 
-static struct pause_record pause_records[BENCH_MAX_THREADS];
+static struct pause_record *pause_records; /* by thread; not where a conservative collector scans */
 static uint64_t pause_warm_ns, pause_run_ns;
 static uint64_t pause_live;
 
@@ -83,6 +83,8 @@ int main(int argc, char **argv)
     pause_run_ns = (uint64_t)(bench_number("--seconds", 15) * 1e9);
     pause_warm_ns = (uint64_t)(bench_number("--warm", 3) * 1e9);
     pause_begin(pause_live);
+    pause_records = calloc((size_t)threads + 1, sizeof(*pause_records)); /* and for all together */
+    bench_check(pause_records != NULL, "out of memory");
     double live_bytes = bench_resident();
     struct bench_job job = {pause_prepare, pause_run};
     uint64_t cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
@@ -90,14 +92,14 @@ int main(int argc, char **argv)
     struct bench_ran ran = bench_join(threads);
     double ns = (double)(bench_now() - ran.start_ns);
     double cpu_ns = (double)(bench_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu);
-    static struct pause_record all;
+    struct pause_record *all = &pause_records[threads];
     for (int i = 0; i < threads; i++) {
-        histogram_merge(&all.times, &pause_records[i].times);
-        all.sum_ns += pause_records[i].sum_ns;
-        all.long_count += pause_records[i].long_count;
-        all.long_ns += pause_records[i].long_ns;
+        histogram_merge(&all->times, &pause_records[i].times);
+        all->sum_ns += pause_records[i].sum_ns;
+        all->long_count += pause_records[i].long_count;
+        all->long_ns += pause_records[i].long_ns;
     }
-    pause_put(&all);
+    pause_put(all);
     bench_put("cores_used", cpu_ns / ns);
     bench_put("cores_others", (cpu_ns - (double)ran.cpu_ns) / ns); /* not the mutators' */
     bench_put("live_mb", live_bytes / 1e6);

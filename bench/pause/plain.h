@@ -34,23 +34,23 @@ static void build_live(size_t count)
 
 static void pause_prepare(int thread)
 {
-    slots[thread] = new_or_fail(1024 * sizeof(*slots[thread]));
-    memset(slots[thread], 0, 1024 * sizeof(*slots[thread]));
+    slots[thread] = new_or_fail(PAUSE_SLOTS * sizeof(*slots[thread]));
+    memset(slots[thread], 0, PAUSE_SLOTS * sizeof(*slots[thread]));
 }
 
 static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
 {
-    struct node *ring[4];
-    for (int i = 0; i < 4; i++) {
+    struct node *ring[PAUSE_RING];
+    for (int i = 0; i < PAUSE_RING; i++) {
         ring[i] = new_or_fail(sizeof(*ring[i]));
         ring[i]->payload = stamp;
     }
-    for (int i = 0; i < 4; i++) {
-        ring[i]->refs[0] = ring[(i + 1) % 4];
-        ring[i]->refs[1] = ring[(i + 3) % 4];
+    for (int i = 0; i < PAUSE_RING; i++) {
+        ring[i]->refs[0] = ring[(i + 1) % PAUSE_RING];
+        ring[i]->refs[1] = ring[(i + PAUSE_RING - 1) % PAUSE_RING];
         ring[i]->refs[2] = pick(random);
     }
-    struct node **slot = &slots[thread][bench_below(random, 1024)];
+    struct node **slot = &slots[thread][bench_below(random, PAUSE_SLOTS)];
     if (*slot)
         drop_ring(*slot);
     *slot = ring[0];

@@ -19,9 +19,9 @@ static tree tree_build(int depth)
     return made;
 }
 
-static long count(const node *tree)
+static long count(const node *from)
 {
-    return tree->left ? 1 + count(tree->left.get()) + count(tree->right.get()) : 1;
+    return from->left ? 1 + count(from->left.get()) + count(from->right.get()) : 1;
 }
 
 static long tree_walk(const tree &root)
