@@ -220,7 +220,7 @@ GROWTH = Workload(
        for n, w in (("1e6", "1e4"), ("1e6", "1e5"), ("1e6", "1e6"), ("1e7", "1e5"))]
     + [case(f"{r} rings/s, 1e6 live", f"--rings {float(r):.0f} --live 1000000", limit=2)
        for r in ("1e4", "5e5")]
-    + [case(f"{t} threads, 1e5 rewires/s, 1e6 live", f"--threads {t} --rewires 100000", limit=2)
+    + [case(f"{t} threads, 1e5 rewires/s, 1e6 live", f"--threads {t} --rewires 100000 --live 1000000", limit=2)
        for t in (2, 4, 8)],
     [peer("gari", "growth_gari")],
     [Figure("others_percent_of_core", "gari's threads, % of a core", "lower"),
@@ -228,7 +228,8 @@ GROWTH = Workload(
      Figure("others_ns_per_ring_node", "gari's threads, ns a ring node", "lower"),
      Figure("others_ns_per_rewire", "gari's threads, ns a rewired edge", "lower"),
      Figure("examined_per_rewire", "objects examined a rewired edge", "lower"),
-     Figure("rings_s", "rings/s", "higher"), Figure("heap_mb", "heap MB", "lower")],
+     Figure("rings_s", "rings/s", "higher"), Figure("rewires_s", "rewires/s", "higher"),
+     Figure("heap_mb", "heap MB", "lower")],
     "others_percent_of_core",
     [at_most("collector CPU, 1e7 idle beside 1e6 idle", "gari", "idle, 1e7 live",
              "others_percent_of_core", "gari", 1.2, other_case="idle, 1e6 live")],

@@ -179,6 +179,7 @@ class Report:
         import matplotlib
         matplotlib.use("svg")
         matplotlib.rcParams["svg.hashsalt"] = "gari"  # the same figures make the same file
+        matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
         from matplotlib import pyplot
         figure = next(f for f in workload.figures if f.key == workload.plot)
         case_names, peer_names = self.names(workload, "case"), self.names(workload, "peer")

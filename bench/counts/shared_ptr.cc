@@ -20,7 +20,9 @@ static inline void object_pair(object_ref owner)
     BENCH_KEEP(raw);
 }
 
-static void counts_begin() {}
+static void counts_begin()
+{
+}
 static void counts_end();
 #define COUNTS_ARGUMENTS ""
 #include "bench/counts/counts.h"

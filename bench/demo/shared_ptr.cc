@@ -42,9 +42,12 @@ template <class T> struct list {
     std::vector<std::shared_ptr<T>> items;
     size_t length;
 };
-struct relation_list : list<relation> {};
-struct version_list : list<version> {};
-struct package_list : list<package> {};
+struct relation_list : list<relation> {
+};
+struct version_list : list<version> {
+};
+struct package_list : list<package> {
+};
 
 struct version {
     struct package *package;
@@ -101,7 +104,9 @@ template <class T> static T *gari_borrow(T **field)
 {
     return *field;
 }
-static void gari_read_begin() {}
+static void gari_read_begin()
+{
+}
 static void gari_read_end()
 {
     if (!held_longer)
@@ -142,7 +147,11 @@ struct any_pointer {
         return static_cast<T *>(pointer);
     }
 };
-#define calloc(count, size) any_pointer{calloc(count, size)}
+#define calloc(count, size)                                                                        \
+    any_pointer                                                                                    \
+    {                                                                                              \
+        calloc(count, size)                                                                        \
+    }
 #include "examples/pkggraph/lookup.c"
 #undef calloc
 
@@ -272,7 +281,9 @@ static std::shared_ptr<archive> build(const catalog &from, uint64_t serial)
 
 static shared_root current;
 
-static void demo_begin() {}
+static void demo_begin()
+{
+}
 static void demo_load(const struct catalog *catalog, uint64_t serial)
 {
     current.store(build(*catalog, serial));
@@ -285,5 +296,7 @@ static void demo_withdraw()
 {
     current.store(nullptr);
 }
-static void demo_end() {}
+static void demo_end()
+{
+}
 #include "bench/demo/demo.h"

@@ -9,7 +9,8 @@ struct node {
     GARI_REF(struct node) next, prev;
     uint64_t payload;
 };
-static const gari_type node_type = GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev));
+static const gari_type node_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev));
 
 static struct node **table;
 
@@ -57,8 +58,7 @@ static void footprint_end(void)
     double nodes = (double)(footprint_rings * FOOTPRINT_RING);
     bench_check(live_stats.objects_live == footprint_rings * FOOTPRINT_RING, "rings are lost");
     bench_put("heap_bytes_per_node", (double)live_stats.heap_bytes / nodes);
-    bench_put("heap_peak_over_live",
-              (double)stats.heap_peak_bytes / (double)live_stats.heap_bytes);
+    bench_put("heap_peak_over_live", (double)stats.heap_peak_bytes / (double)live_stats.heap_bytes);
     for (size_t i = 0; i < footprint_rings; i++)
         gari_decref(table[i]);
     free(table);

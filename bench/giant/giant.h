@@ -57,8 +57,8 @@ int main(int argc, char **argv)
     struct bench_job job = {NULL, giant_run};
     bench_start(1, job);
     bench_join(1);
-    double longest = giant_drop_ns > (double)giant_after.max ? giant_drop_ns
-                                                             : (double)giant_after.max;
+    double longest =
+        giant_drop_ns > (double)giant_after.max ? giant_drop_ns : (double)giant_after.max;
     bench_put("drop_us", giant_drop_ns / 1e3);
     bench_put("longest_us", longest / 1e3);
     bench_put("p9999_us", (double)histogram_percentile(&giant_after, 0.9999) / 1e3);

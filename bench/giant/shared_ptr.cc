@@ -21,7 +21,9 @@ static std::shared_ptr<node> build(size_t nodes)
     return made;
 }
 
-static void giant_begin() {}
+static void giant_begin()
+{
+}
 static void giant_build(size_t nodes)
 {
     root = build(nodes);
@@ -40,5 +42,7 @@ static long giant_left()
 {
     return 0;
 }
-static void giant_end() {}
+static void giant_end()
+{
+}
 #include "bench/giant/giant.h"

@@ -89,7 +89,8 @@ static void rewire(uint64_t *random)
 
 static void run(int thread)
 {
-    uint64_t random = 1234567 + (uint64_t)thread * 7919, start = bench_now(), rings = 0, rewires = 0;
+    uint64_t random = 1234567 + (uint64_t)thread * 7919, start = bench_now(), rings = 0,
+             rewires = 0;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         double seconds = (double)(bench_now() - start) / 1e9;
         for (; (double)rings < seconds * rings_rate; rings++)

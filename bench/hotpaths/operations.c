@@ -149,16 +149,11 @@ static const struct operation {
     void (*run)(unsigned count);
     unsigned count;
 } operations[] = {
-    {"loop_alone", loop_alone, 20000},
-    {"incref_decref", pair, 20000},
-    {"new_drop", new_and_drop, 50000},
-    {"new_drop_leaf", new_and_drop_leaf, 50000},
-    {"read_section", section, 20000},
-    {"borrowed_read", borrowed_read, 20000},
-    {"owned_read", owned_read, 20000},
-    {"store", store, 20000},
-    {"tree_node", tree_node, 1023 * 50},
-    {"ring_node", ring_node, 50000},
+    {"loop_alone", loop_alone, 20000},   {"incref_decref", pair, 20000},
+    {"new_drop", new_and_drop, 50000},   {"new_drop_leaf", new_and_drop_leaf, 50000},
+    {"read_section", section, 20000},    {"borrowed_read", borrowed_read, 20000},
+    {"owned_read", owned_read, 20000},   {"store", store, 20000},
+    {"tree_node", tree_node, 1023 * 50}, {"ring_node", ring_node, 50000},
 };
 
 static void measure(const struct operation *operation)

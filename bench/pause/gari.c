@@ -90,9 +90,9 @@ static void pause_end(void)
 {
     gari_stats stats = gari_peer_stats();
     bench_put("heap_peak_mb", (double)stats.heap_peak_bytes / 1e6);
-    bench_put("collections", (double)(stats.generation[0].collections +
-                                      stats.generation[1].collections +
-                                      stats.generation[2].collections));
+    bench_put("collections",
+              (double)(stats.generation[0].collections + stats.generation[1].collections +
+                       stats.generation[2].collections));
     bench_put("examined", (double)(stats.generation[0].examined + stats.generation[1].examined +
                                    stats.generation[2].examined));
     bench_put("helped", (double)stats.helped);

@@ -63,8 +63,7 @@ static void pause_put(const struct pause_record *all)
     static const struct {
         const char *name;
         double fraction;
-    } percentiles[] = {
-        {"p50_us", 0.5}, {"p99_us", 0.99}, {"p999_us", 0.999}, {"p9999_us", 0.9999}};
+    } percentiles[] = {{"p50_us", 0.5}, {"p99_us", 0.99}, {"p999_us", 0.999}, {"p9999_us", 0.9999}};
     bench_put("Mops_s", (double)all->times.count * 1e3 / (double)pause_run_ns);
     for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
         bench_put(percentiles[i].name,

@@ -29,4 +29,6 @@ static void reads_run(int thread)
         READS_LOOP(std::shared_ptr<object> copy = plain; sum += copy->value);
 }
 
-static void reads_end() {}
+static void reads_end()
+{
+}

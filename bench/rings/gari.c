@@ -9,7 +9,8 @@ struct node {
     GARI_REF(struct node) next, prev;
     uint64_t payload;
 };
-static const gari_type node_type = GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev));
+static const gari_type node_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev));
 
 struct table {
     gari_object header;

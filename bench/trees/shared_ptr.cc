@@ -34,7 +34,13 @@ static void tree_drop(tree *root)
     root->reset();
 }
 
-static void trees_begin() {}
-static void trees_finish() {}
-static void trees_end() {}
+static void trees_begin()
+{
+}
+static void trees_finish()
+{
+}
+static void trees_end()
+{
+}
 #include "bench/trees/trees.h"
