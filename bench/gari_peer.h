@@ -1,7 +1,8 @@
-/* What the benchmark programs on gari share. Include it after driver.h. */
+/* What the benchmark programs on gari share. */
 #ifndef BENCH_GARI_PEER_H
 #define BENCH_GARI_PEER_H
 
+#include "bench/driver.h"
 #include "lib/gari.h"
 
 /* --mode background (default), inline or manual: docs/guide.md says what they are. */

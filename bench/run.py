@@ -81,7 +81,7 @@ def select(options):
             continue
         for case in workload.cases:
             for peer in workload.peers:
-                wanted = not options.peer or peer.name == "gari" or any(
+                wanted = not options.peer or peer.name.startswith("gari") or any(
                     text.lower() in peer.name.lower() for text in options.peer)
                 if wanted and (case.where is None or case.where(peer.name)):
                     runs.append(Run(workload, case, peer, options.length, options.runs))

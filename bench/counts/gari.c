@@ -1,7 +1,5 @@
 /* counts on gari. --tracked 0: an object without references, at which the collector never looks; by
  * default one with two, as most are. */
-#include "bench/driver.h"
-
 #include "bench/gari_peer.h"
 
 struct node {

@@ -1,6 +1,4 @@
 /* demo on gari: the example's own graph. */
-#include "bench/driver.h"
-
 #include "bench/gari_peer.h"
 #include "examples/pkggraph/lookup.h"
 

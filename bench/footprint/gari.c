@@ -1,6 +1,4 @@
 /* footprint on gari. The table is plain memory that owns one node of each ring. */
-#include "bench/driver.h"
-
 #include "bench/footprint/shape.h"
 #include "bench/gari_peer.h"
 

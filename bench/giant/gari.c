@@ -1,6 +1,4 @@
 /* giant on gari. */
-#include "bench/driver.h"
-
 #include "bench/gari_peer.h"
 
 struct node {

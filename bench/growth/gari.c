@@ -11,57 +11,15 @@
  * not mutators: gari's own. Work that mutators do for the collector is part of their CPU; `helped`
  * counts it. The same rates with --idle 1 draw the numbers and sleep but touch nothing: what the
  * load generator itself costs. */
-#include "bench/driver.h"
-
-#include "bench/gari_peer.h"
+#include "bench/gari_live.h"
 
 #define RING 4
 #define TICK_NS 1000000 /* a thread catches up with its rates this often */
 
-struct node {
-    gari_object header;
-    GARI_REF(struct node) refs[3];
-    uint64_t payload;
-};
-static const gari_type node_type =
-    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, refs[0], refs[1], refs[2]));
-
-struct table {
-    gari_object header;
-    size_t length;
-    GARI_REF(struct node) items[];
-};
-static const gari_type table_type =
-    GARI_TYPE(struct table, .items = GARI_REF_ITEMS(struct table, length, items));
-
-static struct table *live;
 static double rings_rate, rewires_rate; /* of one thread, per second */
 static int idle;
 static int stop;
 static uint64_t rings_done[BENCH_MAX_THREADS], rewires_done[BENCH_MAX_THREADS];
-
-/* The table never changes, so what it refers to stays held after the section. */
-static struct node *pick(uint64_t *random)
-{
-    return gari_borrow(&live->items[bench_below(random, live->length)]);
-}
-
-static void build(size_t count)
-{
-    uint64_t random = 99;
-    live = gari_new_items(&table_type, count);
-    bench_check(live != NULL, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        gari_init(&live->items[i], gari_peer_new(&node_type));
-    gari_read_begin();
-    for (size_t i = 0; i < count; i++) {
-        struct node *node = gari_borrow(&live->items[i]);
-        gari_store(&node->refs[0], gari_borrow(&live->items[(i + 1) % count]));
-        gari_store(&node->refs[1], pick(&random));
-        gari_store(&node->refs[2], pick(&random));
-    }
-    gari_read_end();
-}
 
 static void make_and_drop_ring(void)
 {
@@ -177,7 +135,7 @@ int main(int argc, char **argv)
     idle = bench_long("--idle", 0) != 0;
     bench_check(nodes > 0, "--live must be 1 or more");
     gari_peer_configure();
-    build((size_t)nodes);
+    build_live((size_t)nodes);
     gari_collect(2); /* the build's own candidates are not what is measured */
     struct bench_job job = {NULL, run};
     bench_start(threads, job);

@@ -1,50 +1,13 @@
-/* pause on gari. The table is an object and never changes, so what is borrowed from it stays held
- * after the section; the slots belong to one thread and are plain pointers that own. */
-#include "bench/driver.h"
-
-#include "bench/gari_peer.h"
+/* pause on gari. The slots belong to one thread and are plain pointers that own. */
+#include "bench/gari_live.h"
 #include "bench/pause/shape.h"
 
-struct node {
-    gari_object header;
-    GARI_REF(struct node) refs[3];
-    uint64_t payload;
-};
-static const gari_type node_type =
-    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, refs[0], refs[1], refs[2]));
-
-struct table {
-    gari_object header;
-    size_t length;
-    GARI_REF(struct node) items[];
-};
-static const gari_type table_type =
-    GARI_TYPE(struct table, .items = GARI_REF_ITEMS(struct table, length, items));
-
-static struct table *live;
 static struct node **slots[BENCH_MAX_THREADS];
-
-static inline struct node *pick(uint64_t *random)
-{
-    return gari_borrow(&live->items[bench_below(random, live->length)]);
-}
 
 static void pause_begin(uint64_t count)
 {
-    uint64_t random = 99;
     gari_peer_configure();
-    live = gari_new_items(&table_type, count);
-    bench_check(live != NULL, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        gari_init(&live->items[i], gari_peer_new(&node_type));
-    gari_read_begin();
-    for (size_t i = 0; i < count; i++) {
-        struct node *node = gari_borrow(&live->items[i]);
-        gari_store(&node->refs[0], gari_borrow(&live->items[(i + 1) % count]));
-        gari_store(&node->refs[1], pick(&random));
-        gari_store(&node->refs[2], pick(&random));
-    }
-    gari_read_end();
+    build_live(count);
 }
 
 static void pause_prepare(int thread)

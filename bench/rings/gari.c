@@ -1,7 +1,5 @@
 /* rings on gari. A ring is built with gari_init; what gari_new returns becomes the edge that leads to
  * the node, so only the edges back and the one that closes the ring are counted up. */
-#include "bench/driver.h"
-
 #include "bench/gari_peer.h"
 
 struct node {
@@ -58,13 +56,13 @@ static void live_make(long count)
     bench_check(live != NULL, "out of memory");
     for (size_t i = 0; i < n; i++)
         gari_init(&live->items[i], gari_peer_new(&node_type));
-    gari_read_begin();
     for (size_t i = 0; i < n; i++) {
+        gari_read_begin();
         struct node *node = gari_borrow(&live->items[i]);
         gari_store(&node->next, gari_borrow(&live->items[bench_below(&random, n)]));
         gari_store(&node->prev, gari_borrow(&live->items[bench_below(&random, n)]));
+        gari_read_end();
     }
-    gari_read_end();
 }
 
 static void rings_begin(void)
