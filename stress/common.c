@@ -53,7 +53,7 @@ void stress_fail(const char *format, ...)
         nap(100000000);
     va_list args;
     va_start(args, format);
-    printf("FAILED: ");
+    printf("FAILED in %s: ", gari__load_acquire(&phase));
     vprintf(format, args);
     printf("\n");
     va_end(args);
@@ -68,7 +68,10 @@ bool stress_check(bool holds, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    printf(holds ? "ok: " : "FAILED: ");
+    if (holds)
+        printf("ok: ");
+    else
+        printf("FAILED in %s: ", gari__load_acquire(&phase));
     vprintf(format, args);
     printf("\n");
     va_end(args);
@@ -94,7 +97,9 @@ static void on_crash(int number)
         sigaction(crashes[i], &before[i], NULL);
     if (failed)
         return; /* stress_fail's own abort */
-    put("FAILED: a crash\nreplay: ");
+    put("FAILED in ");
+    put(gari__load_acquire(&phase));
+    put(": a crash\nreplay: ");
     put(replay);
     put("\n0 passed, 1 failed\n");
     /* Returns to the fault, or to abort, and so to whoever was to be told before. */
@@ -284,6 +289,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
             "  --mode MODE      background, inline or manual\n"
             "  --watchdog S     fail after so long without progress (%u)\n"
+            "  --plain          types without callbacks, which take other ways through gari\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
             stress.perturb, stress.watchdog);
@@ -316,17 +322,12 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},
-        {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},
-        {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'},
-        {"abort", no_argument, NULL, 'a'},
-        {"list-mutants", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -355,6 +356,9 @@ static void read_options(int argc, char **argv, const char *about)
         case 'w':
             stress.watchdog = (unsigned)number(optarg, 1000000);
             break;
+        case 'i':
+            stress.plain = true;
+            break;
         case 'a':
             stress.abort = true;
             break;
@@ -378,15 +382,17 @@ void stress_begin(int argc, char **argv, double seconds, const char *about)
     read_options(argc, argv, about);
     const char *slash = strrchr(argv[0], '/');
     snprintf(replay, sizeof replay,
-             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s",
+             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s%s",
              slash ? slash + 1 : argv[0], (unsigned long)stress.seed, stress.seconds,
              stress.threads, stress.perturb, mode_names[stress.mode],
-             stress.mutant ? " --mutant " : "", stress.mutant ? stress.mutant : "");
+             stress.plain ? " --plain" : "", stress.mutant ? " --mutant " : "",
+             stress.mutant ? stress.mutant : "");
     printf("seed %lu: %s\n", (unsigned long)stress.seed, replay);
     fflush(stdout);
 
     if (stress.mutant && !gari__mutant_set(stress.mutant))
         refuse("no such mutant", stress.mutant);
+    gari__plain = stress.plain;
     gari__perturb_seed(stress.seed, stress.perturb);
     catch_crashes();
     gari_config config = GARI_CONFIG_INIT;
@@ -431,7 +437,13 @@ int stress_end(void)
 {
     stress_phase("shutdown");
     size_t left = gari_shutdown(report_left, NULL);
-    stress_check(left == 0, "gari_shutdown leaves nothing: %zu objects", left);
+    gari_stats stats = stress_stats();
+    stress_check(left == 0 && stats.objects_live == 0 && stats.objects_waiting == 0 &&
+                     stats.heap_bytes == 0,
+                 "gari_shutdown leaves nothing: %zu objects found, %lu alive, %lu waiting, %lu "
+                 "bytes of heap",
+                 left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
+                 (unsigned long)stats.heap_bytes);
     print_end();
     return failed ? 1 : 0;
 }

@@ -6,13 +6,14 @@
 
 /* Memory that is allocated between two young collections when they would otherwise follow each other
  * too closely. */
-#define GARI__NURSERY_BYTES ((uint64_t)2 << 20)
+#define GARI__NURSERY_BYTES ((uint64_t)1 << 20)
 #define GARI__YOUNG_INTERVAL_NS 10000000u
 /* A candidate older than this is collected whether or not anything grows. Its age is known in steps
  * of a tick: each begins an epoch. */
 #define GARI__PATIENCE_NS 1000000000u
 #define GARI__PATIENCE_TICKS 4u
-/* The share of time that whole passes for such candidates may take: one in so many parts. */
+/* The share of time that whole passes for such candidates may take in vain, examining what turns out
+ * to be alive: one in so many parts. */
 #define GARI__PATIENCE_SHARE 20u
 
 struct gari__schedule {
@@ -26,16 +27,17 @@ struct gari__schedule {
     uint64_t base_bytes;
     uint64_t young_ns;   /* when it began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
-    uint64_t whole_live; /* bytes alive when the last whole pass ended; atomically */
+    uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
     uint64_t whole_end_ns;
-    uint64_t whole_took_ns;
-    uint64_t restamped; /* the epoch of the last gari__restamp */
-    int queued;         /* a generation asked for by a callback, or -1 */
+    uint64_t whole_vain_ns; /* what it worked on what was alive */
+    uint64_t restamped;     /* the epoch of the last gari__restamp */
+    int queued;             /* a generation asked for by a callback, or -1 */
     /* The epochs that began at the last ticks of the patience clock, oldest first. */
     uint64_t tick_epoch[GARI__PATIENCE_TICKS];
     uint64_t tick_ns;
-    bool tried_young;  /* a young collection has been made for the sake of those that wait */
-    uint64_t tried_ns; /* when the last collection was made for their sake */
+    uint64_t patience_ns; /* the last look for candidates that have waited long */
+    bool tried_young;     /* a young collection has been made for the sake of those that wait */
+    uint64_t tried_ns;    /* when the last collection was made for their sake */
 };
 
 struct gari__collector {
@@ -43,9 +45,10 @@ struct gari__collector {
         lock; /* passes, seeds, schedule's writers; held across grace periods, so no call
                              that is allowed in a read section may wait for it */
     struct gari__pass pass[GARI__PASSES];
-    bool open;     /* one of them is not idle: a hint for mutators; atomically */
-    bool old_open; /* the old one is */
-    bool old_turn; /* of two that are open, the old one is next; under the lock */
+    bool open;          /* one of them is not idle: a hint for mutators; atomically */
+    bool old_open;      /* the old one is */
+    uint64_t wanted_ns; /* since when the background thread waits for the lock, or 0; atomically */
+    bool old_turn;      /* of two that are open, the old one is next; under the lock */
     struct gari__schedule schedule;
     gari_generation_stats stats[3]; /* written under the lock, read without: atomically */
     gari_mode mode;

@@ -20,7 +20,8 @@
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
-#define LIMBO_TICK_NS 10000000u
+#define LOCK_SPIN_NS 100000u
+#define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
@@ -29,33 +30,50 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;   /* atomically */
-    uint64_t turns; /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread;
+    bool started;    /* atomically */
+    uint64_t turns;  /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread; /* written under the lock, read without */
     bool kicked;
     bool stop;
+    bool asleep; /* waits for a kick or its time; written under the lock, read without */
     bool
         barred; /* a shutdown is going on: callbacks must not start the threads again; atomically */
     pthread_t thread;
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+/* Takes the lock, ahead of the mutators (help_collect). A helping mutator has it for no longer than
+ * a sleep and its end would take, so this looks again for a while before it sleeps. */
+static void lock_first(void)
+{
+    uint64_t begin = gari__now_ns();
+    gari__store_relaxed(&gari__collector.wanted_ns, begin);
+    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
+        if (gari__now_ns() - begin > LOCK_SPIN_NS) {
+            pthread_mutex_lock(&gari__collector.lock);
+            break;
+        }
+        sched_yield();
+    }
+    gari__store_relaxed(&gari__collector.wanted_ns, 0);
+}
 
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
 {
     uint64_t ticket = 0;
     enum gari__slice slice;
+    bool much;
     do {
         /* First what is dead already: it may be all that made a collection look due. */
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
-        pthread_mutex_lock(&gari__collector.lock);
+        lock_first();
         slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
                                   &ticket);
         pthread_mutex_unlock(&gari__collector.lock);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
-        if (gari__limbo_any())
-            gari__limbo_free(self, WORKER_BUDGET);
-    } while (slice == GARI__SLICE_WORKED);
+        much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
+    } while (slice == GARI__SLICE_WORKED || much);
     if (slice == GARI__SLICE_WAITS)
         return 0;
     if (gari__waiting_any(GARI__DYING))
@@ -75,6 +93,7 @@ static void sleep_for(uint64_t ns)
     uint64_t at = gari__now_ns() + ns;
     struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
     pthread_mutex_lock(&worker.lock);
+    gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         /* Pairs with gari__suspect and gari__limbo_note: either they see the flag, or this look sees
          * their work. */
@@ -90,6 +109,7 @@ static void sleep_for(uint64_t ns)
             ;
     }
     worker.kicked = false;
+    gari__store_relaxed(&worker.asleep, false);
     pthread_mutex_unlock(&worker.lock);
 }
 
@@ -131,7 +151,8 @@ void gari__worker_ensure(const char *call)
         if (gari__collector.mode != GARI_MODE_MANUAL)
             gari__grace_start();
         if (gari__collector.mode == GARI_MODE_BACKGROUND)
-            worker.has_thread = gari__thread_create(&worker.thread, "gari-collector", worker_main);
+            gari__store_relaxed(&worker.has_thread,
+                                gari__thread_create(&worker.thread, "gari-collector", worker_main));
         gari__store_release(&worker.started, true);
     }
     pthread_mutex_unlock(&worker.lock);
@@ -154,7 +175,7 @@ void gari__worker_stop(void)
         pthread_join(worker.thread, NULL);
     gari__grace_stop();
     pthread_mutex_lock(&worker.lock);
-    worker.has_thread = false;
+    gari__store_relaxed(&worker.has_thread, false);
     gari__store_release(&worker.started, false);
     pthread_mutex_unlock(&worker.lock);
 }
@@ -194,30 +215,52 @@ static void note_help(uint64_t begin)
     gari__fetch_add_relaxed(&gari__collector.helped, 1);
 }
 
+/* Whether the background thread, which goes first, is coming for the lock: a mutator that took it
+ * between two of its slices would put it to sleep, and do alone what two can do side by side. It is
+ * not if the cores are so busy that it has been waiting for long. */
+static bool is_wanted(uint64_t now)
+{
+    uint64_t since = gari__load_relaxed(&gari__collector.wanted_ns);
+    return since && now - since < 2 * LOCK_SPIN_NS;
+}
+
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
- * with; a mutator that has outrun the collector then waits for its turn, a bounded moment, so that
+ * with, and a mutator that has outrun the collector waits for its turn, a bounded moment, so that
  * garbage cannot grow faster than it is collected. */
 static void help_collect(struct gari__object_thread *self, uint64_t debt)
 {
-    uint64_t begin = gari__now_ns(), ticket;
-    uint64_t patience = debt < OUTRUN_BYTES       ? 0
+    uint64_t begin = gari__now_ns(), now = begin, ticket;
+    uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
                         : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
                                                   : 4 * HELP_WAIT_NS;
-    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
-        if (gari__now_ns() - begin >= patience) {
+    while (is_wanted(now) || pthread_mutex_trylock(&gari__collector.lock) != 0) {
+        if (now - begin >= patience) {
             if (patience)
                 note_help(begin);
             return;
         }
         sched_yield();
+        now = gari__now_ns();
     }
     enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
-    if (slice == GARI__SLICE_WAITS && debt >= OUTRUN_BYTES && !gari__in_section() &&
+    if (slice == GARI__SLICE_WAITS && debt >= 2 * OUTRUN_BYTES && !gari__in_section() &&
         !self->heap.thread.shared)
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
+}
+
+/* A mutator that is a little faster than the collector is slowed down a little: the further ahead,
+ * the longer it waits, so both come to run at one speed. Only beyond that it does the work itself. */
+static void slow_down(uint64_t debt)
+{
+    uint64_t begin = gari__now_ns();
+    uint64_t wait = (debt - OUTRUN_BYTES) * HELP_WAIT_NS / OUTRUN_BYTES;
+    do
+        sched_yield();
+    while (gari__now_ns() - begin < wait);
+    gari__upcall_waited(begin);
 }
 
 static bool may_help(const struct gari__object_thread *self)
@@ -241,9 +284,14 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         return;
     }
     if (gari__collector.mode == GARI_MODE_INLINE || debt >= OUTRUN_BYTES) {
-        /* About 32 edges of work for each allocation: more than any object costs. */
         self->countdown = HELP_EVERY;
-        help_collect(self, debt);
+        if (gari__load_relaxed(&worker.asleep))
+            gari__worker_kick();
+        if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
+            gari__load_relaxed(&worker.has_thread))
+            slow_down(debt);
+        else /* about 32 edges of work for each allocation: more than any object costs */
+            help_collect(self, debt);
     } else if (!open) {
         gari__worker_kick();
     }

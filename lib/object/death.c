@@ -90,6 +90,8 @@ static size_t take_apart(struct gari__object_thread *self)
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool alone = block->slots == 1;
     size_t at = alone ? block->resume : 0;
+    if (at == 0)
+        GARI_OBSERVE(shape, object);
     if (shape->type.dispose && at == 0) {
         self->callbacks++;
         shape->type.dispose(object);

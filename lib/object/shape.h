@@ -14,6 +14,10 @@ struct gari__shape {
     const gari_type *identity;
     bool tracked;
     bool has_items;
+    uint64_t first_word; /* of a newborn's word: all but the version */
+#ifdef GARI_PERTURB
+    void (*observe)(void *self); /* instead of dispose: gari__plain */
+#endif
     struct gari__shape *next;
     struct gari__kind single;                      /* objects larger than GARI__SLOT_MAX */
     struct gari__kind classes[GARI__SIZE_CLASSES]; /* [0] alone for a type of fixed size */
