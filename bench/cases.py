@@ -132,7 +132,7 @@ RINGS = Workload(
      case("10, 2 threads", "--ring 10 --threads 2", where=one_thread_only)],
     [peer("gari", "rings_gari")] + mallocs("freed by hand", "rings_malloc", ("glibc", "mimalloc"))
     + bdwgc("rings_bdwgc") + java("Rings")
-    + [peer("Nim ORC", "rings_nim", kind="file", limit=2), python("rings.py", limit=2)],
+    + [peer("Nim ORC", "rings_nim", kind="file"), python("rings.py")],
     [Figure("Mnodes_s", "million nodes/s, reclaimed", "higher"),
      Figure("cpu_s", "CPU s", "lower"), Figure("peak_mb", "peak MB", "lower")], "Mnodes_s",
     [at_least("beside bdwgc, 10 with 1e6 live", "gari", "10, 1e6 live", "Mnodes_s", "bdwgc", 3),
