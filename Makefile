@@ -3,9 +3,10 @@
 #   make demo ARGS="--help"                      arguments of the demo
 #   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan)
 #   make stress ARGS="--seconds 60"              arguments of the stress programs
+#   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test stress tsan asan format check-format clean
+.PHONY: help demo test stress tsan asan bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
@@ -13,6 +14,7 @@ help:
 	@echo "make stress        the stress programs alone"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
+	@echo "make bench         gari beside its peers: tables and plots, in about ten minutes"
 	@echo "make format        formats the C files; make check-format only looks"
 	@echo "make clean         removes what was built"
 
@@ -32,6 +34,10 @@ stress:
 tsan asan:
 	@tools/install-packages
 	@tools/run-tests $@ -- $(ARGS)
+
+bench:
+	@tools/install-packages bench
+	@bench/run.py $(ARGS)
 
 format:
 	@tools/install-packages

@@ -30,13 +30,15 @@ enum lookup_result {
     LOOKUP_INCONSISTENT /* an object was not what it must be: `wrong` says which */
 };
 
+struct lookup_item {
+    uint32_t package;
+    uint32_t version; /* which one of the package was chosen */
+};
+
 /* One thread's memory for lookups, zero to begin with; it grows to the size of the archive once. */
 struct lookup {
     uint32_t *marks; /* by package: the lookup that saw it last */
-    struct lookup_item {
-        uint32_t package;
-        uint32_t version; /* which one of the package was chosen */
-    } * queue;
+    struct lookup_item *queue;
     uint32_t capacity;
     uint32_t epoch;
     /* The answer to the last lookup: */

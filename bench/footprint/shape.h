@@ -1,0 +1,6 @@
+#ifndef BENCH_FOOTPRINT_SHAPE_H
+#define BENCH_FOOTPRINT_SHAPE_H
+
+#define FOOTPRINT_RING 4
+
+#endif
