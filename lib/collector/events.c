@@ -124,7 +124,7 @@ bool gari__events_deliver(struct gari__object_thread *self)
 void gari__events_finish(struct gari__object_thread *self)
 {
     uint64_t until = gari__load_relaxed(&events.noted);
-    while (gari__load_relaxed(&events.delivered) < until) {
+    while (may_deliver(self) && gari__load_relaxed(&events.delivered) < until) {
         gari__events_deliver(self);
         pthread_mutex_lock(&events.lock);
         while (events.delivered < until && events.delivering)
