@@ -79,9 +79,12 @@ static inline struct thing *some(struct hands *hands)
     return thing;
 }
 
+/* At the end of a worker, beside audits that may still be running. */
 static inline void let_go(struct hands *hands)
 {
     for (int i = 0; i < HELD; i++) {
+        if (hands->held[i])
+            gari__fetch_sub_relaxed(&hands->held[i]->held, 1);
         gari_decref(hands->held[i]);
         hands->held[i] = NULL;
     }
