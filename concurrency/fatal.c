@@ -15,24 +15,50 @@ void gari__set_fatal_hook(void (*hook)(const char *sentence))
     gari__store_release(&fatal_hook, hook);
 }
 
-void gari__fatal(const char *format, ...)
+#define SENTENCE 512
+
+static void spell(char sentence[SENTENCE], const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void spell(char sentence[SENTENCE], const char *format, va_list args)
 {
-    char sentence[512] = "gari: ";
+    static const char name[] = "gari: ";
+    memcpy(sentence, name, sizeof name);
+    vsnprintf(sentence + sizeof name - 1, SENTENCE - sizeof name + 1, format, args);
+}
+
+/* write, not stdio: the state of the process may be in doubt. */
+static void print(char sentence[SENTENCE])
+{
+    size_t length = strlen(sentence);
+    if (length == SENTENCE - 1)
+        length--;
+    sentence[length++] = '\n';
+    ssize_t written = write(STDERR_FILENO, sentence, length);
+    (void)written; /* there is nobody left to tell */
+}
+
+void gari__say(const char *format, ...)
+{
+    char sentence[SENTENCE];
     va_list args;
     va_start(args, format);
-    size_t start = strlen(sentence);
-    vsnprintf(sentence + start, sizeof sentence - start, format, args);
+    spell(sentence, format, args);
+    va_end(args);
+    print(sentence);
+}
+
+void gari__fatal(const char *format, ...)
+{
+    char sentence[SENTENCE];
+    va_list args;
+    va_start(args, format);
+    spell(sentence, format, args);
     va_end(args);
 
     void (*hook)(const char *) = gari__load_acquire(&fatal_hook);
     if (hook)
         hook(sentence);
-    /* write, not stdio: the state of the process is in doubt. */
-    size_t length = strlen(sentence);
-    if (length == sizeof sentence - 1)
-        length--;
-    sentence[length++] = '\n';
-    if (write(STDERR_FILENO, sentence, length) < 0)
-        abort();
+    print(sentence);
     abort();
 }

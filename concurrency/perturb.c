@@ -38,6 +38,12 @@ static const char *const names[] = {
     [GARI__MUTANT_EARLY_BIRTH - 1] = "early-birth",
     [GARI__MUTANT_RAISE_DEAD - 1] = "raise-dead",
     [GARI__MUTANT_TWO_PLACES - 1] = "two-places",
+    [GARI__MUTANT_WALK_IN_PROOF - 1] = "walk-in-proof",
+    [GARI__MUTANT_INSERT_MOVES - 1] = "insert-moves",
+    [GARI__MUTANT_ERASE_MOVES - 1] = "erase-moves",
+    [GARI__MUTANT_SPLICE_MOVES - 1] = "splice-moves",
+    [GARI__MUTANT_SORT_MOVES - 1] = "sort-moves",
+    [GARI__MUTANT_REHASH_MOVES - 1] = "rehash-moves",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -2,7 +2,11 @@
 
 #include "concurrency/fatal.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
 __thread struct gari__thread *gari__self;
 
@@ -157,14 +161,37 @@ void gari__thread_detach(void)
     pthread_mutex_unlock(&registry_lock);
 }
 
+static struct gari__thread_style style;
+
+void gari__thread_set_style(const struct gari__thread_style *wanted)
+{
+    style = *wanted;
+}
+
+/* In the new thread: on Linux a nice value is the thread's own. */
+static void *be_nice(void *main)
+{
+    if (setpriority(PRIO_PROCESS, 0, style.nice) != 0)
+        gari__say("a nice value of %d is refused to gari's threads: %s", style.nice,
+                  strerror(errno));
+    return ((void *(*)(void *))(uintptr_t)main)(NULL);
+}
+
 bool gari__thread_create(pthread_t *thread, const char *name, void *(*main)(void *))
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool created = pthread_create(thread, NULL, main, NULL) == 0;
+    int failed = style.nice ? pthread_create(thread, NULL, be_nice, (void *)(uintptr_t)main)
+                            : pthread_create(thread, NULL, main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (created)
-        pthread_setname_np(*thread, name);
-    return created;
+    if (failed)
+        return false;
+    char full[16]; /* the most that the system takes; the end is cut off */
+    snprintf(full, sizeof full, "%.9s%s", style.name[0] ? style.name : "gari", name + 4);
+    pthread_setname_np(*thread, full);
+    if (style.has_cpus &&
+        (failed = pthread_setaffinity_np(*thread, sizeof style.cpus, &style.cpus)) != 0)
+        gari__say("the processors asked for are refused to gari's threads: %s", strerror(failed));
+    return true;
 }

@@ -14,6 +14,7 @@
 #include "concurrency/atomics.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 struct gari__thread {
     struct gari__thread *next; /* registry; never unlinked; read without a lock */
@@ -72,7 +73,19 @@ void gari__thread_detach(void);
 /* Fatal in a process that was forked from one that used gari. */
 void gari__fork_check(const char *call);
 
-/* A thread of gari's own: named, all signals blocked, joinable. False when there is none. */
+/* How gari's own threads are to look to the system. */
+struct gari__thread_style {
+    char name[10]; /* what their names begin with; empty: "gari" */
+    int nice;      /* 0: as their starter's */
+    bool has_cpus;
+    cpu_set_t cpus;
+};
+
+/* For the threads that are created from now on. Before they are, or while none runs. */
+void gari__thread_set_style(const struct gari__thread_style *style);
+
+/* A thread of gari's own: named (`name` begins with "gari"), all signals blocked, joinable. False when
+ * there is none. */
 bool gari__thread_create(pthread_t *thread, const char *name, void *(*main)(void *));
 
 #endif

@@ -137,8 +137,15 @@ typedef struct gari_type {
      * the payload points to. The references are gone by then. */
     void (*reclaim)(void *self) GARI_DEFAULT_;
 
+    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, or 0 */
+
     int reserved;
 } gari_type;
+
+/* In gari_type.flags: the collector must not take objects of this type apart while others refer to
+ * them, say because their dispose needs a partner that is intact. Death by count is as ever; but a
+ * garbage cycle with such an object in it is uncollectable: see gari_garbage_get. */
+#define GARI_TYPE_NO_CLEAR 1u
 
 /* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */
 #define GARI_TYPE(...) GARI_TYPE_(__VA_ARGS__, .reserved = 0)
@@ -194,7 +201,8 @@ GARI_API bool gari_try_incref(gari_object *object);
 /* The object's count: exact for what the caller can know (others may change it at any time). */
 GARI_API size_t gari_getrefcount(const gari_object *object);
 
-/* The generation (0, 1 or 2) that the object belongs to: since which collection it has lived. */
+/* The generation that the object belongs to: 0, 1 or 2, since which collection it has lived; or
+ * GARI_PERMANENT for what gari_freeze has set aside. */
 GARI_API int gari_generation(const gari_object *object);
 
 /* Whether the collector looks at the object: its type has reference fields. */
@@ -248,6 +256,12 @@ GARI_API void gari_slot_init(gari_slot *slot, void *object);
 /* For a traverse callback: GARI_VISIT(&self->left, visit, arg). */
 #define GARI_VISIT(f, visit, arg) (visit)(GARI_SLOT_(f), (arg))
 
+/* For a traverse callback that cannot name all references of `self` now, say because its table is
+ * being repaired: what it did not name counts as held from outside, and the object is not collected
+ * in a cycle, but is uncollectable (see gari_garbage_get). Elsewhere it does nothing. At a death by
+ * count, references that traverse does not name are never given back. */
+GARI_API void gari_traverse_failed(const void *self);
+
 /* ---- Read sections ------------------------------------------------------------------------ */
 
 /* Opens and closes a read section (RCU, userspace-rcu's bulletproof flavour). What is borrowed
@@ -271,24 +285,53 @@ typedef enum gari_mode {
     GARI_MODE_MANUAL = 2      /* nothing but gari_collect and gari_step; no threads */
 } gari_mode;
 
+/* As a memory limit: seven eighths of what the memory cgroup allows that the process is in (of the
+ * tightest one on the way up, v1 or v2); looked up again, at most once a second, when the heap grows.
+ * No limit where there is no such cgroup. */
+#define GARI_LIMIT_CGROUP SIZE_MAX
+
 typedef struct gari_config {
     size_t struct_size; /* sizeof(gari_config); set by GARI_CONFIG_INIT */
     gari_mode mode;
-    size_t memory_limit; /* bytes of heap, 0: none */
+    size_t memory_limit; /* bytes of heap, 0: none; or GARI_LIMIT_CGROUP */
     int threshold[3];    /* see gari_set_threshold */
+    unsigned debug;      /* see gari_set_debug */
+    /* Of gari's own threads: */
+    int nice;                /* their nice value, -20 to 19; 0: as the thread that starts them */
+    const char *thread_name; /* what their names begin with, up to 9 characters; NULL: "gari" */
+    const char *cpus;        /* where they may run, as "0-3,8"; NULL: wherever their starter may */
 } gari_config;
 
 #define GARI_CONFIG_INIT                                                                           \
     {                                                                                              \
-        sizeof(gari_config), GARI_MODE_BACKGROUND, 0,                                              \
-        {                                                                                          \
-            700, 10, 10                                                                            \
-        }                                                                                          \
+        sizeof(gari_config), GARI_MODE_BACKGROUND, 0, {700, 10, 10}, 0, 0, NULL, NULL              \
     }
 
 /* Sets the configuration; only before the process's first other use of gari, or after
- * gari_shutdown. Returns 0, EBUSY when it is too late, EINVAL when a value is out of range. */
+ * gari_shutdown. The strings are copied. Returns 0, EBUSY when it is too late, EINVAL when a value
+ * is out of range.
+ *
+ * The environment has the last word, for whoever runs the program; it is read once, and a value that
+ * cannot be used is refused with a sentence on stderr and changes nothing:
+ *   GARI_PROFILE=throughput|batch|long-running   first of all, so that the others refine it
+ *   GARI_MODE=thread|inline|manual
+ *   GARI_THRESHOLD=700,10,10   one to three numbers, as gc.set_threshold takes
+ *   GARI_DEBUG=stats,collectable,uncollectable,saveall,leak
+ *   GARI_MEMORY_LIMIT=bytes, with K, M, G or T for powers of 1024; or cgroup; 0: none
+ *   GARI_NICE=5   GARI_CPUS=0-3,8   GARI_THREAD_NAME=name
+ * Calls that come later (gari_set_threshold and its like) are obeyed. */
 GARI_API int gari_configure(const gari_config *config);
+
+/* Three kinds of service; docs/guide.md says what is in each and why. */
+typedef enum gari_profile {
+    GARI_PROFILE_THROUGHPUT = 1,  /* all cores busy: the threads that allocate do the work */
+    GARI_PROFILE_BATCH = 2,       /* bursts under GARI_PAUSED, gari_collect(2) between them */
+    GARI_PROFILE_LONG_RUNNING = 3 /* weeks in a container: default thresholds, the cgroup's limit */
+} gari_profile;
+
+/* Fills in mode, memory_limit, threshold and nice from the profile and leaves the rest of *config,
+ * which must have been initialised. Returns 0, or EINVAL. */
+GARI_API int gari_config_profile(gari_config *config, gari_profile profile);
 
 /* Collects generation 0, 1 or 2 (each with the younger ones) on the calling thread, to the end.
  * Returns the number of tracked objects that the cycle collector freed; 0 for a call from a
@@ -311,14 +354,57 @@ GARI_API void gari_get_threshold(int threshold[3]);
 /* The three counters that the thresholds are compared with. Reading changes nothing. */
 GARI_API void gari_get_count(size_t count[3]);
 
-/* Automatic collection on and off (it starts on). Both return whether it was on before. Counts,
- * prompt deaths and gari_collect work all the same. */
+/* Automatic collection on and off (it starts on): one switch for the process. Both return whether it
+ * was on before. Counts, prompt deaths and gari_collect work all the same. */
 GARI_API bool gari_enable(void);
 GARI_API bool gari_disable(void);
+/* Whether collections start by themselves: switched on, and nobody pauses them. */
 GARI_API bool gari_is_enabled(void);
 
-/* The most bytes of heap; 0: no limit. gari_new returns NULL rather than pass it. */
+/* A pause: no collection starts by itself between the two (one that is open is finished). Pauses nest
+ * and add up over all threads, and leave the switch of gari_enable alone, so that two parts of a
+ * program cannot switch collection on under each other, or leave it off. Begin and end may be on
+ * different threads. An end without a begin is fatal. */
+GARI_API void gari_pause_begin(void);
+GARI_API void gari_pause_end(void);
+
+/* GARI_PAUSED { load_everything(); }: a pause for the length of the block, which may be left in any
+ * way (break and continue leave it too; not longjmp). */
+#define GARI_PAUSED GARI_PAUSED_(GARI_CAT_(gari_paused_, __LINE__))
+
+static inline void gari_pause_over_(const int *unused)
+{
+    (void)unused;
+    gari_pause_end();
+}
+
+/* Tells gari that the calling thread must not be held up with work that others have left: in gari_new
+ * and gari_decref it then does what its own call caused and nothing else (a collection at the memory
+ * limit excepted). In inline mode some other thread has to allocate. Ends with the thread. Returns
+ * what was in force. */
+GARI_API bool gari_thread_never_help(bool never);
+
+/* The most bytes of heap; 0: no limit; or GARI_LIMIT_CGROUP. gari_new returns NULL rather than pass
+ * it. */
 GARI_API void gari_set_memory_limit(size_t bytes);
+/* The limit in force, in bytes; 0: none. */
+GARI_API size_t gari_get_memory_limit(void);
+
+/* ---- The permanent generation ------------------------------------------------------------- */
+
+/* Sets all objects that exist now aside in the permanent generation: collections take them for the
+ * outside world and do not walk them. Counts, and deaths by count, go on. Costs nothing per object.
+ * For a large heap that will hardly change, before a fork or a long run. Waits for a collection's
+ * slice, or for a gari_collect of another thread; fatal in a read section; from a type's callback
+ * (dispose and its like) it does nothing. */
+GARI_API void gari_freeze(void);
+
+/* Gives what is permanent back to the generations that its birth puts it in, all of it as candidates:
+ * the next full collection walks it once. Waits as gari_freeze does, and takes time in proportion to the heap. */
+GARI_API void gari_unfreeze(void);
+
+/* Tracked objects in the permanent generation. Takes time in proportion to the heap. */
+GARI_API size_t gari_get_freeze_count(void);
 
 /* Ends all background work: joins gari's threads, frees all garbage, and calls report (may be NULL)
  * once for each type of which objects are left. Returns the number of objects left. The caller must
@@ -329,13 +415,20 @@ GARI_API size_t gari_shutdown(void (*report)(const gari_type *type, size_t objec
 
 /* ---- Inspection --------------------------------------------------------------------------- */
 
+#define GARI_TIME_BUCKETS 24
+
 typedef struct gari_generation_stats {
-    uint64_t collections; /* finished */
-    uint64_t collected;   /* tracked objects freed by them */
-    uint64_t candidates;  /* objects they started from */
-    uint64_t examined;    /* objects they walked */
-    uint64_t time_ns;     /* spent in them, on whatever thread, waits for grace periods included */
-    uint64_t longest_ns;  /* the longest of them, from start to end */
+    uint64_t collections;   /* finished */
+    uint64_t collected;     /* tracked objects freed by them */
+    uint64_t uncollectable; /* found to be garbage but not collectable: see gari_garbage_get */
+    uint64_t candidates;    /* objects they started from */
+    uint64_t examined;      /* objects they walked */
+    uint64_t time_ns;    /* spent in them, on whatever thread, waits for grace periods included */
+    uint64_t longest_ns; /* the longest of them, from start to end */
+    /* How many took how long, from start to end: less than 1,024 ns, less than 2,048 ns, and so on;
+     * the last: 4.3 s or longer. No thread was stopped for that time: what threads are held up by is
+     * longest_wait_ns. */
+    uint64_t histogram[GARI_TIME_BUCKETS];
 } gari_generation_stats;
 
 typedef struct gari_stats {
@@ -362,6 +455,99 @@ typedef struct gari_stats {
  * a snapshot of one instant. Returns 0, or EINVAL for a size it does not know. */
 GARI_API int gari_get_stats(gari_stats *stats);
 
+/* ---- Collections as they happen ----------------------------------------------------------- */
+
+typedef enum gari_phase { GARI_PHASE_START = 0, GARI_PHASE_STOP = 1 } gari_phase;
+
+/* What a callback gets. At GARI_PHASE_START all but phase and generation is 0. */
+typedef struct gari_collection {
+    gari_phase phase;
+    int generation;
+    uint64_t collected;     /* as in gari_generation_stats, of this collection */
+    uint64_t uncollectable; /* likewise, down to duration_ns */
+    uint64_t candidates;
+    uint64_t examined;
+    uint64_t duration_ns;
+} gari_collection;
+
+/* Has callback(collection, arg) called at the start and at the stop of every collection from now on,
+ * one call at a time, in the order in which things happened, on whatever thread outside of read
+ * sections gets to it: gari's own, or inside gari_collect, gari_step or gari_new of one of the
+ * service's. gari_collect returns after the calls for its own collection. No lock of gari is held: the
+ * callback may do anything that any code may, but gari_collect then only leaves a note and gari_step
+ * does nothing, so there is no recursion; a collection asked for while one is reported
+ * that was itself asked for so is not made, so that callbacks cannot keep the collector busy for
+ * ever. While a callback takes its time collections go on; those that begin when 32 wait to be
+ * reported are not. Returns 0, ENOMEM, or EINVAL for NULL. */
+typedef void (*gari_callback)(const gari_collection *collection, void *arg);
+GARI_API int gari_callback_add(gari_callback callback, void *arg);
+
+/* Undoes one gari_callback_add with the same two arguments. Afterwards the callback is not called any
+ * more, and is not running on another thread, unless this is called from within a callback. Returns
+ * whether there was one. */
+GARI_API bool gari_callback_remove(gari_callback callback, void *arg);
+
+/* Debugging, with Python's names and values. Messages go to stderr, one line each. */
+#define GARI_DEBUG_STATS 1u         /* a line when a collection begins and one when it ends */
+#define GARI_DEBUG_COLLECTABLE 2u   /* a line for each object about to be freed by the collector */
+#define GARI_DEBUG_UNCOLLECTABLE 4u /* a line for each uncollectable object */
+#define GARI_DEBUG_SAVEALL 32u      /* what would be freed goes on the garbage list instead */
+#define GARI_DEBUG_LEAK (GARI_DEBUG_COLLECTABLE | GARI_DEBUG_UNCOLLECTABLE | GARI_DEBUG_SAVEALL)
+
+/* Sets the flags for the collections that finish from now on. Returns 0, or EINVAL for a flag that
+ * there is not. */
+GARI_API int gari_set_debug(unsigned flags);
+GARI_API unsigned gari_get_debug(void);
+
+/* ---- Finding objects ---------------------------------------------------------------------- */
+
+/* A list of owned references. Give them back, and the memory of the list, with
+ * gari_objects_release; or keep some by setting their items to NULL before. */
+typedef struct gari_objects {
+    size_t count;
+    gari_object **items;
+} gari_objects;
+
+/* Gives everything back and empties the list. */
+GARI_API void gari_objects_release(gari_objects *objects);
+
+#define GARI_ALL (-1)    /* generations 0 to 2 */
+#define GARI_PERMANENT 3 /* what gari_freeze has set aside */
+
+/* The next three fill *objects, whose former contents they ignore. They return 0; or ENOMEM; or EBUSY
+ * from a callback of a type (dispose, reclaim, traverse, gari_defer) and from a thread that is going
+ * away; on an error the list is empty. They never show an object that has died or that has been
+ * proved to be garbage, and what they show lives until it is given back. */
+
+/* All tracked objects of generation 0, 1 or 2, of GARI_ALL or of GARI_PERMANENT that exist while it
+ * looks; those made meanwhile may be missing. Objects that some thread is just making are among
+ * them, their payload perhaps not yet filled in. Takes time in proportion to the heap. Waits for an
+ * open proof's grace period, so it is fatal in a read section. A generation out of range is fatal. */
+GARI_API int gari_get_objects(int generation, gari_objects *objects);
+
+/* The tracked objects that have a field which refers to `object`, to which the caller holds a
+ * reference. What C variables and roots hold is not found: gari_getrefcount(object) says how many
+ * references there are. Time, waits and errors as gari_get_objects. */
+GARI_API int gari_get_referrers(const gari_object *object, gari_objects *objects);
+
+/* What the object's own fields refer to, each as often as they do. The caller holds a reference to
+ * it. May be called anywhere, waits for nothing. Returns 0 or ENOMEM. */
+GARI_API int gari_get_referents(const gari_object *object, gari_objects *objects);
+
+/* The garbage list: what a collection has found to be garbage but did not free, as owned references.
+ * That is what GARI_DEBUG_SAVEALL kept; and objects that are uncollectable: of a type with
+ * GARI_TYPE_NO_CLEAR, or whose traverse failed (gari_traverse_failed). What those reach lives on with
+ * them and counts as uncollectable too, but is not listed without SAVEALL. The list holds a reference
+ * to each, so a later collection takes them for live; to break such a cycle by hand, empty the fields
+ * that close it, release what gari_garbage_get gave, and clear the list.
+ *
+ * Fills *objects with the list's objects, which stay on the list. Returns 0 or ENOMEM. */
+GARI_API int gari_garbage_get(gari_objects *objects);
+/* The length of the list. */
+GARI_API size_t gari_garbage_count(void);
+/* Empties the list. What is still garbage is found, and perhaps listed, again. */
+GARI_API void gari_garbage_clear(void);
+
 /* Called with the sentence before gari aborts, so that a service can log it. NULL: stderr only. */
 GARI_API void gari_set_fatal_hook(void (*hook)(const char *sentence));
 
@@ -371,6 +557,9 @@ GARI_API void gari_set_fatal_hook(void (*hook)(const char *sentence));
 /* The unchosen arm makes the compiler compare the types of p and of the field. */
 #define GARI_VALUE_(f, p) ((void *)(1 ? (p) : (f)->gari_type_))
 #define GARI_TYPED_(f, e) ((__typeof__((f)->gari_type_))(e))
+
+#define GARI_PAUSED_(ON)                                                                           \
+    for (int ON __attribute__((cleanup(gari_pause_over_))) = (gari_pause_begin(), 1); ON; ON = 0)
 
 #define GARI_CAT_(a, b) GARI_CAT2_(a, b)
 #define GARI_CAT2_(a, b) a##b
@@ -442,6 +631,8 @@ template <class T> inline gari_object *gari_object_of_(T *object, const gari_wor
 #define gari_try_incref(p) gari_try_incref(GARI_OBJECT(p))
 #define gari_getrefcount(p) gari_getrefcount(GARI_OBJECT(p))
 #define gari_generation(p) gari_generation(GARI_OBJECT(p))
+#define gari_get_referrers(p, list) gari_get_referrers(GARI_OBJECT(p), (list))
+#define gari_get_referents(p, list) gari_get_referents(GARI_OBJECT(p), (list))
 #define gari_is_tracked(p) gari_is_tracked(GARI_OBJECT(p))
 #define gari_type_of(p) gari_type_of(GARI_OBJECT(p))
 

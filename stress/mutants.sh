@@ -38,20 +38,22 @@ fails() { # MUTANT BY
 
 # The first violation is in that schedule, and it is one: the schedule did come about. With both ways
 # that objects take through the collector.
-by_schedule() { # MUTANT SCHEDULE
+by_schedule() { # MUTANT PROGRAM SCHEDULE
+    # Labels of programs have no blanks.
+    # shellcheck disable=SC2086
+    program=$(path_of "$2" $programs) || exit 2
     for plain in "" --plain; do
-        timeout 60 "$schedules" --mutant "$1" $plain >"$log" 2>&1
+        timeout 60 "$program" --mutant "$1" $plain >"$log" 2>&1
         if noticed $? && grep FAILED "$log" | head -n 1 | grep -v "in another way" |
-            grep -q "^FAILED in $2: "; then
-            passes "$1" "the schedule '$2'${plain:+ $plain}"
+            grep -q "^FAILED in $3: "; then
+            passes "$1" "the schedule '$3' of $2${plain:+ $plain}"
         else
-            fails "$1" "the schedule '$2'${plain:+ $plain}"
+            fails "$1" "the schedule '$3' of $2${plain:+ $plain}"
         fi
     done
 }
 
 by_chance() { # MUTANT PROGRAM
-    # Labels of programs have no blanks.
     # shellcheck disable=SC2086
     program=$(path_of "$2" $programs) || exit 2
     for seed in 1 2 3 4 5 6; do
@@ -66,27 +68,27 @@ by_chance() { # MUTANT PROGRAM
 }
 
 programs=$*
-schedules=$(path_of schedules "$@") || exit 2
+schedules=$(path_of schedules "$@") || exit 2 # lists the mutants
 
-by_schedule late-decref drop
-by_schedule no-grace drop
-by_schedule no-recheck drop
-by_schedule early-drop "remove first"
-by_schedule late-count "count first"
-by_schedule early-birth birth
-by_schedule bad-shrink shrink
-by_schedule take-no-bump take
-by_schedule no-version load
-by_schedule raise-dead "stay dead"
-by_schedule no-reuse-grace "keep memory"
-by_schedule no-sweep sweep
-by_schedule reborn-version reborn
-by_schedule forgotten-version reborn
-by_schedule interleaved-v1 "interleaved [a-z]*"
-by_schedule two-places "one place"
-by_schedule two-proofs "two proofs"
-by_schedule move-no-candidate move
-by_schedule late-clear "clear first"
+by_schedule late-decref schedules drop
+by_schedule no-grace schedules drop
+by_schedule no-recheck schedules drop
+by_schedule early-drop schedules "remove first"
+by_schedule late-count lives "count first"
+by_schedule early-birth lives birth
+by_schedule bad-shrink schedules shrink
+by_schedule take-no-bump schedules take
+by_schedule no-version schedules load
+by_schedule raise-dead lives "stay dead"
+by_schedule no-reuse-grace lives "keep memory"
+by_schedule no-sweep lives sweep
+by_schedule reborn-version lives reborn
+by_schedule forgotten-version lives reborn
+by_schedule interleaved-v1 schedules "interleaved [a-z]*"
+by_schedule two-places schedules "one place"
+by_schedule two-proofs schedules "two proofs"
+by_schedule move-no-candidate lives move
+by_schedule late-clear lives "clear first"
 
 by_chance no-grace readers
 by_chance no-reuse-grace graph
@@ -95,6 +97,12 @@ by_chance raise-dead threads
 by_chance late-clear collectors
 by_chance no-sweep dying
 by_chance lost-free handoff
+by_chance walk-in-proof finders
+by_chance insert-moves audit
+by_chance erase-moves audit
+by_chance splice-moves audit
+by_chance sort-moves audit
+by_chance rehash-moves audit
 
 # Every mutant has been asked for.
 for mutant in $("$schedules" --list-mutants); do

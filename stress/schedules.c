@@ -1,4 +1,4 @@
-/* schedules: the interleavings that the rules are there for, each played exactly.
+/* schedules: what the proof must refuse, each interleaving played exactly.
  *
  * Invariant: the proof refuses whatever a thread can still reach (docs/protocol.md). In each schedule
  * one thread makes something that looks like garbage at one step of the proof and is not, or not
@@ -7,39 +7,7 @@
  *
  * A violation looks like: an object that is owned, borrowed or still to be given back, and dead; one
  * that dies twice; at the end of a schedule, garbage that is not found. */
-#include "concurrency/clock.h"
-#include "concurrency/perturb.h"
-#include "concurrency/word.h"
-#include "stress/shadow.h"
-
-#include <pthread.h>
-#include <time.h>
-
-#define COME_NS ((uint64_t)10000000000u)
-/* How long something is watched that must not happen. */
-#define WATCH_NS ((uint64_t)200000000)
-
-/* More than a thread keeps to itself. */
-#define MANY 1000
-
-struct part;
-typedef GARI_REF(struct part) part_ref;
-struct part {
-    gari_object header;
-    struct stress_tag tag;
-    part_ref next, other;
-};
-
-struct bulk {
-    gari_object header;
-    unsigned char bytes[100000];
-};
-
-static void dispose(void *self)
-{
-    struct part *part = self;
-    stress_tag_die(&part->tag);
-}
+#include "stress/schedule.h"
 
 static void traverse(void *self, gari_visit visit, void *arg)
 {
@@ -49,159 +17,12 @@ static void traverse(void *self, gari_visit visit, void *arg)
     GARI_VISIT(&part->other, visit, arg);
 }
 
-static const gari_type part_type =
-    GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
 /* Its objects lie in another block. */
 static const gari_type far_type =
-    GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
-static const gari_type rare_type =
     GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
 /* Its walks can be held between the two fields. */
 static const gari_type shifting_type =
     GARI_TYPE(struct part, .traverse = traverse, .dispose = dispose);
-static const gari_type bulk_type = GARI_TYPE(struct bulk);
-
-static uint64_t bulks;
-
-static struct part *make(const gari_type *type)
-{
-    struct part *part = STRESS_NEW(type);
-    stress_tag_bear(&part->tag);
-    return part;
-}
-
-/* ---- The collector, held and let go --------------------------------------------------------- */
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){0, 100000}, NULL);
-}
-
-static bool comes_to(enum gari__steps step, uint64_t within_ns)
-{
-    uint64_t end = gari__now_ns() + within_ns;
-    while (!gari__is_held(step)) {
-        if (gari__now_ns() > end)
-            return false;
-        nap();
-    }
-    return true;
-}
-
-static void await(enum gari__steps step)
-{
-    if (!comes_to(step, COME_NS))
-        stress_fail("nobody comes to step %d; the schedule has to be played in another way",
-                    (int)step);
-}
-
-/* From one held step to the next. */
-static void go_on(enum gari__steps from, enum gari__steps to)
-{
-    gari__hold(to);
-    gari__let_go(from);
-    await(to);
-}
-
-static pthread_t start(void *(*body)(void *arg), void *arg)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, body, arg) != 0)
-        stress_fail("the system gives no thread");
-    return thread;
-}
-
-static bool collected; /* atomically */
-
-static void *collect(void *arg)
-{
-    (void)arg;
-    gari_collect(2);
-    gari__store_release(&collected, true);
-    return NULL;
-}
-
-static pthread_t start_collection(void)
-{
-    gari__store_release(&collected, false);
-    return start(collect, NULL);
-}
-
-/* Starts a collection and waits until it has come to the step. */
-static pthread_t collect_up_to(enum gari__steps step)
-{
-    gari__hold(step);
-    pthread_t collector = start_collection();
-    await(step);
-    return collector;
-}
-
-static void collect_on_from(enum gari__steps step, pthread_t collector)
-{
-    gari__let_go(step);
-    pthread_join(collector, NULL);
-}
-
-/* ---- What is collected ---------------------------------------------------------------------- */
-
-/* Two that refer to each other. */
-struct ring {
-    struct part *a, *b;
-    uint64_t a_id, b_id;
-    part_ref root; /* to a; the only reference from outside */
-};
-
-static void tie_of(struct ring *ring, const gari_type *type_of_a)
-{
-    struct part *a = make(type_of_a), *b = make(&part_type);
-    *ring = (struct ring){a, b, a->tag.id, b->tag.id, {{NULL}}};
-    gari_store(&b->next, a);
-    gari_move(&a->next, b);
-    gari_move(&ring->root, a);
-}
-
-static void tie(struct ring *ring)
-{
-    tie_of(ring, &part_type);
-}
-
-/* To be called in a section, with which one has the pointers borrowed. */
-static void check_root(struct ring *ring)
-{
-    if (gari_borrow(&ring->root) != ring->a)
-        stress_fail("the root refers to something else");
-}
-
-/* From here on only the section has it. */
-static void let_drop(struct ring *ring)
-{
-    check_root(ring);
-    gari_store(&ring->root, NULL);
-}
-
-/* Counts one invariant, or ends the program: the first violation is the one to look at. */
-static void demand(bool holds, const char *what)
-{
-    if (!holds)
-        stress_fail("not so: %s", what);
-    stress_check(holds, "%s", what);
-}
-
-static void all_is_collected(void)
-{
-    gari_collect(2);
-    demand(stress_births() == stress_deaths(), "everything is collected");
-}
-
-/* The owned object is alive. Gives it back, and demands that then everything is collected. */
-static void owned_is_alive(struct part *owned, uint64_t id)
-{
-    stress_tag_alive(&owned->tag, id, "owned");
-    gari_decref(owned);
-    all_is_collected();
-}
-
-/* ---- Schedules ------------------------------------------------------------------------------ */
 
 /* R4, and RC. V2 has counted the edge to b; then it is taken, which leaves b's count as it was. */
 static struct part *by_take(struct ring *ring)
@@ -368,34 +189,6 @@ static void grace(void)
     owned_is_alive(owned, ring.b_id);
 }
 
-/* What two threads wait for, of each other. */
-struct talk {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    unsigned said; /* under the lock */
-};
-
-#define TALK_INIT                                                                                  \
-    {                                                                                              \
-        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                     \
-    }
-
-static void say(struct talk *talk, unsigned number)
-{
-    pthread_mutex_lock(&talk->lock);
-    talk->said = number;
-    pthread_cond_broadcast(&talk->changed);
-    pthread_mutex_unlock(&talk->lock);
-}
-
-static void hear(struct talk *talk, unsigned number)
-{
-    pthread_mutex_lock(&talk->lock);
-    while (talk->said < number)
-        pthread_cond_wait(&talk->changed, &talk->lock);
-    pthread_mutex_unlock(&talk->lock);
-}
-
 /* R1. V2 has counted the edge to b; then it is replaced, and the thread is held before it gives b's
  * reference back. As long as it has not, b must live. */
 struct replacer {
@@ -442,35 +235,6 @@ static void drop(void)
     collect_on_from(GARI__STEP_GRACE_END, collector);
 }
 
-/* R2. What another thread takes out of a field has been counted for the field. */
-struct storer {
-    part_ref *field;
-    struct part *part; /* NULL, or kept alive by somebody */
-};
-
-static void *store(void *arg)
-{
-    struct storer *storer = arg;
-    gari_store(storer->field, storer->part);
-    return NULL;
-}
-
-static void count_first(void)
-{
-    part_ref root = {{NULL}};
-    gari_move(&root, make(&part_type));
-    struct part *owned = make(&part_type);
-    struct storer storer = {&root, owned};
-    gari__hold(GARI__STEP_DROP);
-    pthread_t thread = start(store, &storer);
-    await(GARI__STEP_DROP);
-    gari_decref(gari_take(&root));
-    stress_tag_alive(&owned->tag, 0, "owned");
-    gari__let_go(GARI__STEP_DROP);
-    pthread_join(thread, NULL);
-    owned_is_alive(owned, 0);
-}
-
 /* R3. b is owned, and an edge to it is being removed. Were b's count brought down before the edge has
  * gone, the edge would stand for the owner's reference in V2; as it is the collector sees at once that
  * b is held, and does not come so far. */
@@ -494,55 +258,6 @@ static void remove_first(void)
     gari_read_end();
     collect_on_from(GARI__STEP_V2_END, collector);
     owned_is_alive(owned, ring.b_id);
-}
-
-/* R5. */
-static void stay_dead(void)
-{
-    part_ref root = {{NULL}};
-    struct part *part = make(&part_type);
-    gari_move(&root, part);
-    gari_read_begin();
-    part = gari_borrow(&root);
-    gari_store(&root, NULL);
-    demand(!gari_try_incref(part), "what is dead cannot be made one's own");
-    gari_read_end();
-    all_is_collected();
-}
-
-/* R6. Memory is not used again in a section that began before the death. */
-static void keep_memory(void)
-{
-    part_ref root = {{NULL}};
-    struct part *part = make(&part_type);
-    uint64_t id = part->tag.id;
-    gari_move(&root, part);
-    gari_read_begin();
-    part = gari_borrow(&root);
-    gari_store(&root, NULL);
-    pthread_t collector = start_collection();
-    uint64_t end = gari__now_ns() + WATCH_NS;
-    while (!gari__load_acquire(&collected) && gari__now_ns() < end)
-        nap();
-    stress_tag_same(&part->tag, id, "borrowed");
-    demand(!gari__load_acquire(&collected), "dead memory waits for the section");
-    gari_read_end();
-    pthread_join(collector, NULL);
-    all_is_collected();
-}
-
-/* R6. What a borrower stores into an object that has been taken apart is found and given back. */
-static void sweep(void)
-{
-    part_ref root = {{NULL}};
-    struct part *part = make(&part_type);
-    gari_move(&root, part);
-    gari_read_begin();
-    part = gari_borrow(&root);
-    gari_store(&root, NULL);
-    gari_move(&part->next, make(&part_type));
-    gari_read_end();
-    all_is_collected();
 }
 
 /* R8. b is owned; a's edge to it goes from field to field whenever a walk is between the two, and so
@@ -573,138 +288,6 @@ static void one_place(void)
     gari_read_end();
     collect_on_from(GARI__STEP_TRAVERSE, collector);
     owned_is_alive(owned, ring.b_id);
-}
-
-/* Nothing but a move has made it garbage. */
-static void move(void)
-{
-    struct part *part = make(&part_type);
-    gari_move(&part->next, part);
-    all_is_collected();
-}
-
-/* A candidate becomes garbage after the pass that has taken it has looked at it. It is a candidate
- * anew, and that must not be forgotten when the pass ends. */
-static void clear_first(void)
-{
-    struct part *part = make(&part_type), *many[MANY];
-    gari_store(&part->next, part);
-    gari_decref(gari_incref(part));
-    pthread_t collector = collect_up_to(GARI__STEP_V1_END);
-    gari_decref(part);
-    /* So many candidates that they are filed at once. */
-    for (int i = 0; i < MANY; i++)
-        many[i] = make(&part_type);
-    for (int i = 0; i < MANY; i++)
-        gari_decref(gari_incref(many[i]));
-    collect_on_from(GARI__STEP_V1_END, collector);
-    for (int i = 0; i < MANY; i++)
-        gari_decref(many[i]);
-    all_is_collected();
-}
-
-/* R7. After V2 the ring dies by count, and its memory is used again before RC. The new object has had
- * as many references made as the old one, if it ever shows the same version. */
-static uint64_t references(const struct part *part)
-{
-    return gari__load_acquire(&part->header.header.bits) & (GARI__VERSION_MASK | GARI__COUNT_MASK);
-}
-
-/* So much memory dies that the thread drives a grace period, and what was dead before comes back. */
-static void bring_memory_back(void)
-{
-    for (int i = 0; i < 200; i++, bulks++)
-        gari_decref((struct bulk *)STRESS_NEW(&bulk_type));
-}
-
-static void reborn(void)
-{
-    part_ref root = {{NULL}};
-    struct part *old = make(&part_type);
-    gari_store(&old->next, old);
-    gari_move(&root, old);
-    gari_read_begin();
-    gari_store(&root, NULL);
-    pthread_t collector = collect_up_to(GARI__STEP_V2_END);
-    uint64_t seen = references(old);
-    gari_store(&old->next, NULL);
-    gari_read_end();
-    bring_memory_back();
-    part_ref kept = {{NULL}};
-    struct part *again = NULL;
-    for (int i = 0; i < 1000 && again != old; i++) {
-        if (again)
-            gari_move(&again->next, gari_take(&kept));
-        gari_move(&kept, again);
-        again = make(&part_type);
-    }
-    if (again != old)
-        stress_fail("the memory does not come back; the schedule has to be played in another way");
-    uint64_t id = again->tag.id;
-    for (int i = 0; i < 100 && references(again) != seen; i++)
-        gari_decref(gari_incref(again));
-    collect_on_from(GARI__STEP_V2_END, collector);
-    stress_tag_alive(&again->tag, id, "owned");
-    gari_store(&kept, NULL);
-    owned_is_alive(again, id);
-}
-
-/* R2. After V1 the members die by count, and in one's place another object is born. When V2 comes to
- * it, it is not yet one: its fields are what the dead have left. The members are all that there has
- * ever been of their type, so that the newborn must be in the place of one. */
-#define PLACES 400
-
-static void *bear(void *arg)
-{
-    struct talk *talk = arg;
-    static part_ref roots[PLACES];
-    static struct part *places[PLACES];
-    for (int i = 0; i < PLACES; i++) {
-        places[i] = make(&rare_type);
-        gari_store(&places[i]->next, places[i]);
-        gari_move(&roots[i], places[i]);
-    }
-    gari_read_begin();
-    for (int i = 0; i < PLACES; i++)
-        gari_store(&roots[i], NULL);
-    say(talk, 1);
-    hear(talk, 2);
-    for (int i = 0; i < PLACES; i++)
-        gari_store(&places[i]->next, NULL);
-    gari_read_end();
-    bring_memory_back();
-    /* Uses up what the thread has of memory that was never used. */
-    for (int i = 0; i < 100; i++)
-        gari_move(&roots[i], make(&rare_type));
-    say(talk, 3);
-    hear(talk, 4);
-    struct part *born = make(&rare_type);
-    bool found = false;
-    for (int i = 0; i < PLACES; i++)
-        found = found || places[i] == born;
-    if (!found)
-        stress_fail("the memory does not come back; the schedule has to be played in another way");
-    gari_decref(born);
-    for (int i = 0; i < PLACES; i++)
-        gari_store(&roots[i], NULL);
-    return NULL;
-}
-
-static void birth(void)
-{
-    struct talk talk = TALK_INIT;
-    pthread_t thread = start(bear, &talk);
-    hear(&talk, 1);
-    pthread_t collector = collect_up_to(GARI__STEP_V1_END);
-    say(&talk, 2);
-    hear(&talk, 3);
-    gari__hold(GARI__STEP_BIRTH);
-    say(&talk, 4);
-    await(GARI__STEP_BIRTH);
-    collect_on_from(GARI__STEP_V1_END, collector);
-    gari__let_go(GARI__STEP_BIRTH);
-    pthread_join(thread, NULL);
-    all_is_collected();
 }
 
 /* One proof at a time. A ring is born while an old pass takes its candidates, so it belongs to that
@@ -751,32 +334,9 @@ static void two_proofs(void)
     owned_is_alive(far, 0);
 }
 
-/* A ring's last outside reference goes while the pass is about to prove it, so that it is a candidate
- * again when it is freed, and its memory waits for that. What it refers to outside loses one reference
- * by it, not another when the memory is looked at once more. */
-static void outgoing(void)
-{
-    struct part *outside = make(&part_type), *part = make(&part_type);
-    uint64_t id = outside->tag.id;
-    gari_store(&part->next, part);
-    gari_store(&part->other, outside);
-    gari_decref(gari_incref(part));
-    pthread_t collector = collect_up_to(GARI__STEP_V1_BEGIN);
-    gari_decref(part);
-    collect_on_from(GARI__STEP_V1_BEGIN, collector);
-    gari_collect(2);
-    stress_tag_alive(&outside->tag, id, "owned");
-    demand(gari_getrefcount(outside) == 1, "one reference is left, the owner's");
-    owned_is_alive(outside, id);
-}
-
-static const struct {
-    const char *name;
-    void (*play)(void);
-} schedules[] = {
+static const struct schedule schedules[] = {
     {"drop", drop},
     {"remove first", remove_first},
-    {"count first", count_first},
     {"shrink", shrink},
     {"take", take},
     {"exchange", exchange},
@@ -784,31 +344,15 @@ static const struct {
     {"load", load},
     {"try_incref", try_incref},
     {"incref", incref},
-    {"stay dead", stay_dead},
-    {"keep memory", keep_memory},
-    {"sweep", sweep},
-    {"reborn", reborn},
-    {"birth", birth},
     {"interleaved upwards", interleaved_up},
     {"interleaved downwards", interleaved_down},
     {"one place", one_place},
     {"grace", grace},
     {"two proofs", two_proofs},
-    {"move", move},
-    {"clear first", clear_first},
-    {"outgoing", outgoing},
 };
 
 int main(int argc, char **argv)
 {
-    /* Nobody collects but those who are told to. */
-    stress.mode = GARI_MODE_MANUAL;
-    stress_begin(argc, argv, 0, "the interleavings that the rules are there for");
-    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
-        stress_phase(schedules[i].name);
-        schedules[i].play();
-    }
-    stress_settle(0);
-    stress_check_shadow(bulks);
-    return stress_end();
+    return play_all(argc, argv, "what the proof must refuse", schedules,
+                    sizeof schedules / sizeof *schedules, NULL);
 }

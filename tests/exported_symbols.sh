@@ -1,9 +1,9 @@
 #!/bin/sh
-# usage: exported_symbols.sh libgari.so.0 gari.h
-# The shared library exports exactly the functions that gari.h declares, under its soname.
+# usage: exported_symbols.sh libgari.so.0 HEADER...
+# The shared library exports exactly the functions that the headers declare, under its soname.
 set -eu
 library=$1
-header=$2
+shift
 exported=$TEST_TMPDIR/exported
 declared=$TEST_TMPDIR/declared
 
@@ -12,14 +12,14 @@ nm -D --defined-only --extern-only "$library" | awk '$2 != "A" { sub(/@.*/, "", 
 # A declaration runs from GARI_API to its first parenthesis after a name of ours.
 awk '/^GARI_API / && match($0, /gari_[a-z_0-9]+\(/) {
     print substr($0, RSTART, RLENGTH - 1)
-}' "$header" | sort >"$declared"
+}' "$@" | sort >"$declared"
 
-if [ "$(grep -c '^GARI_API ' "$header")" -ne "$(wc -l <"$declared")" ]; then
-    echo "this script does not understand every GARI_API declaration of gari.h"
+if [ "$(cat "$@" | grep -c '^GARI_API ')" -ne "$(wc -l <"$declared")" ]; then
+    echo "this script does not understand every GARI_API declaration"
     exit 1
 fi
 if ! diff -u "$declared" "$exported"; then
-    echo "declared in gari.h (-) and exported (+) differ"
+    echo "declared in the headers (-) and exported (+) differ"
     exit 1
 fi
 if ! readelf -d "$library" | grep -q 'soname: \[libgari\.so\.0\]'; then

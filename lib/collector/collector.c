@@ -4,6 +4,9 @@
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
 #include "concurrency/rcu.h"
+#include "lib/collector/cgroup.h"
+#include "lib/collector/config.h"
+#include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
@@ -28,12 +31,14 @@ static struct gari__schedule *const schedule = &gari__collector.schedule;
 
 void gari__upcall_start(void)
 {
+    gari__config_start();
     gari__store_relaxed(&gari__collector.used, true);
 }
 
 size_t gari__upcall_limit(void)
 {
-    return gari__load_relaxed(&gari__collector.limit);
+    size_t limit = gari__load_relaxed(&gari__collector.limit);
+    return gari__unlikely(limit == GARI_LIMIT_CGROUP) ? gari__cgroup_share() : limit;
 }
 
 static void fatal_in_section(const char *call)
@@ -42,36 +47,24 @@ static void fatal_in_section(const char *call)
         gari__fatal("%s called inside a read section: it would wait for that section to end", call);
 }
 
-/* Whether the call may wait for a grace period and for the collector's lock. Not in a callback; and
- * not on the shared record, for which a thread in a read section may be waiting. */
-static bool may_collect(const struct gari__object_thread *self)
+bool gari__may_wait(const struct gari__object_thread *self)
 {
     return !self->collecting && !self->callbacks && !self->unwinding && !self->heap.thread.shared;
 }
 
+bool gari__may_collect(const struct gari__object_thread *self)
+{
+    return gari__may_wait(self) && !self->reporting;
+}
+
 bool gari__upcall_exhausted(struct gari__object_thread *self)
 {
-    if (!may_collect(self) || gari__in_section())
+    if (!gari__may_collect(self) || gari__in_section())
         return false;
     gari__drive_collection(self, 2);
     gari__drive_tidy(self);
+    gari__events_deliver(self);
     return true;
-}
-
-int gari_configure(const gari_config *config)
-{
-    if (config->struct_size != sizeof *config || config->mode < GARI_MODE_BACKGROUND ||
-        config->mode > GARI_MODE_MANUAL)
-        return EINVAL;
-    for (int i = 0; i < 3; i++) {
-        if (config->threshold[i] < 0)
-            return EINVAL;
-    }
-    if (gari__load_relaxed(&gari__collector.used))
-        return EBUSY;
-    gari__collector.mode = config->mode;
-    gari__store_relaxed(&gari__collector.limit, config->memory_limit);
-    return gari_set_threshold(config->threshold[0], config->threshold[1], config->threshold[2]);
 }
 
 /* A collection asked for where it cannot be done: later, by whoever can. */
@@ -90,13 +83,15 @@ size_t gari_collect(int generation)
     gari__fork_check("gari_collect");
     struct gari__object_thread *self = gari__enter("gari_collect");
     size_t collected = 0;
-    if (!may_collect(self)) {
-        queue_collection(generation);
+    if (!gari__may_collect(self)) {
+        if (!self->reporting_asked)
+            queue_collection(generation);
     } else {
         fatal_in_section("gari_collect");
         gari__worker_ensure("gari_collect");
         collected = gari__drive_collection(self, generation);
         gari__drive_tidy(self);
+        gari__events_finish(self);
     }
     gari__leave(self);
     return collected;
@@ -106,7 +101,7 @@ bool gari_step(size_t budget)
 {
     gari__fork_check("gari_step");
     struct gari__object_thread *self = gari__enter("gari_step");
-    if (!may_collect(self)) {
+    if (!gari__may_collect(self)) {
         gari__leave(self);
         return false;
     }
@@ -126,6 +121,7 @@ bool gari_step(size_t budget)
         gari__limbo_free(self, budget);
         more = gari__limbo_any();
     }
+    gari__events_deliver(self);
     more = more || slice != GARI__SLICE_IDLE || gari__waiting_any(GARI__DYING);
     gari__leave(self);
     return more;
@@ -149,7 +145,7 @@ void gari_get_threshold(int threshold[3])
 
 void gari_get_count(size_t count[3])
 {
-    int64_t net = (int64_t)(gari__schedule_net(NULL) - gari__load_relaxed(&schedule->base));
+    int64_t net = (int64_t)(gari__schedule_net(NULL) - gari__load_relaxed(&schedule->shown_base));
     count[0] = net > 0 ? (size_t)net : 0;
     count[1] = gari__load_relaxed(&schedule->count[1]);
     count[2] = gari__load_relaxed(&schedule->count[2]);
@@ -167,7 +163,27 @@ bool gari_disable(void)
 
 bool gari_is_enabled(void)
 {
-    return gari__load_relaxed(&schedule->enabled);
+    return gari__load_relaxed(&schedule->enabled) && gari__load_relaxed(&schedule->pauses) == 0;
+}
+
+void gari_pause_begin(void)
+{
+    gari__fetch_add_relaxed(&schedule->pauses, 1);
+}
+
+void gari_pause_end(void)
+{
+    if (gari__fetch_sub_relaxed(&schedule->pauses, 1) == 0)
+        gari__fatal("gari_pause_end without gari_pause_begin");
+}
+
+bool gari_thread_never_help(bool never)
+{
+    struct gari__object_thread *self = gari__enter("gari_thread_never_help");
+    bool before = self->never_help;
+    self->never_help = never && !self->heap.thread.shared;
+    gari__leave(self);
+    return before;
 }
 
 void gari_set_memory_limit(size_t bytes)
@@ -175,15 +191,28 @@ void gari_set_memory_limit(size_t bytes)
     gari__store_relaxed(&gari__collector.limit, bytes);
 }
 
-int gari_generation(const gari_object *object)
+size_t gari_get_memory_limit(void)
 {
-    struct gari__block *block = gari__block_of(object);
+    return gari__upcall_limit();
+}
+
+int gari__generation_of(const struct gari__block *block, uint32_t slot)
+{
     uint64_t epoch = gari__load_relaxed(&gari__epoch);
-    uint16_t birth = gari__load_relaxed(&block->side[gari__slot_of(block, object)].birth);
+    uint64_t frozen = gari__load_relaxed(&schedule->frozen);
+    uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
     int64_t age = (int16_t)(uint16_t)((uint16_t)epoch - birth);
+    if (frozen && age > (int64_t)(epoch - frozen))
+        return GARI_PERMANENT;
     for (int generation = 0; generation < 2; generation++) {
         if (age <= (int64_t)(epoch - gari__load_relaxed(&schedule->began[generation])))
             return generation;
     }
     return 2;
+}
+
+int gari_generation(const gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    return gari__generation_of(block, gari__slot_of(block, object));
 }

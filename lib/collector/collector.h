@@ -19,13 +19,19 @@
 struct gari__schedule {
     int threshold[3]; /* atomically */
     bool enabled;     /* atomically */
+    unsigned pauses;  /* atomically */
+    uint64_t frozen;  /* what was born before this epoch is permanent; 0: nothing is; atomically */
     /* Objects of generation 0 were born in epoch began[0] or later, of generation 1 in began[1] or
      * later; [2]: when the last whole pass began. Atomically. */
     uint64_t began[3];
     uint64_t count[3]; /* [0] unused: see gari__schedule_net; atomically */
-    uint64_t base;     /* net tracked allocations when the last collection began; atomically */
-    uint64_t base_bytes;
-    uint64_t young_ns;   /* when it began; atomically */
+    /* Net tracked allocations when the last collection began: what gari_get_count shows. And when
+     * the last one began that was not asked for, or was of everything: what the trigger goes by, so
+     * that no number of calls of gari_collect(0) keeps the older generations from their turn. Both
+     * atomically. */
+    uint64_t shown_base, base;
+    uint64_t base_bytes; /* bytes allocated when the last collection began; atomically */
+    uint64_t young_ns;   /* when the one of `base` began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
     uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
     uint64_t whole_end_ns;
@@ -68,7 +74,11 @@ uint64_t gari__schedule_net(uint64_t *allocated_bytes);
 int gari__schedule_due(bool *whole);
 /* The same for candidates that have waited too long, or at all. */
 int gari__schedule_impatient(bool at_once, bool *whole);
-void gari__schedule_begin(struct gari__object_thread *self, int generation, bool whole);
+/* `asked`: by a call, perhaps of a callback. Returns the pass. */
+struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
+                                        bool whole, bool asked);
+/* Counts the epoch up, and brings stamps up before they wrap. */
+void gari__schedule_new_epoch(void);
 /* Books a finished pass. */
 void gari__schedule_finished(struct gari__pass *pass);
 /* By how many bytes mutators have outrun the collector: what was allocated since the last collection
@@ -76,6 +86,16 @@ void gari__schedule_finished(struct gari__pass *pass);
 uint64_t gari__schedule_debt(void);
 /* Sets the thread's next countdown; true when a collection is due. Any thread. */
 bool gari__schedule_check(struct gari__object_thread *self);
+
+/* ---- collector.c ---- */
+
+/* Whether the call may wait for a grace period and for the collector's lock. Not in a type's callback;
+ * and not on the shared record, for which a thread in a read section may be waiting. */
+bool gari__may_wait(const struct gari__object_thread *self);
+/* Whether it may also begin a collection: not from the report of another. */
+bool gari__may_collect(const struct gari__object_thread *self);
+/* 0 to 2, or GARI_PERMANENT. Any thread. */
+int gari__generation_of(const struct gari__block *block, uint32_t slot);
 
 /* ---- drive.c ---- */
 
@@ -86,6 +106,8 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
                                    bool eager, uint64_t *ticket);
 /* A whole collection, from beginning to end, on the calling thread. Takes the lock. */
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation);
+/* Works on until no proof is open. Under the lock. */
+void gari__drive_proofs(struct gari__object_thread *self);
 /* Works off deaths and limbo until nothing is left or, after a few rounds, others keep it going. */
 void gari__drive_tidy(struct gari__object_thread *self);
 

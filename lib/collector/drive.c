@@ -2,6 +2,7 @@
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
@@ -9,6 +10,7 @@
 #include "lib/object/waiting.h"
 
 #define WHOLE_BUDGET ((size_t)1 << 16)
+#define DUE_BUDGET ((size_t)1 << 13)
 #define TIDY_ROUNDS 64
 
 /* Books what the work of a whole pass costs. */
@@ -52,6 +54,7 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
     if (young->phase == GARI__IDLE && begin) {
         bool whole = true;
+        bool asked = gari__load_relaxed(&gari__collector.schedule.queued) >= 0;
         int due = gari__schedule_due(&whole);
         if (due < 0 && old->phase == GARI__IDLE) {
             gari__candidates_file_all(self);
@@ -60,8 +63,13 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
         }
         if (due == 2 && old->phase != GARI__IDLE)
             due = -1;
-        if (due >= 0)
-            gari__schedule_begin(self, due, whole);
+        if (due >= 0) {
+            struct gari__pass *pass = gari__schedule_begin(self, due, whole, asked);
+            pass->asked = asked;
+            pass->announced = gari__events_start(due, asked);
+            if (pass->announced)
+                return GARI__SLICE_WORKED; /* the service is told before more is done */
+        }
     }
     if (old->phase == GARI__IDLE)
         return young->phase == GARI__IDLE ? GARI__SLICE_IDLE : step(young, self, budget, ticket);
@@ -92,10 +100,24 @@ static void finish(struct gari__pass *pass, struct gari__object_thread *self)
     }
 }
 
+void gari__drive_proofs(struct gari__object_thread *self)
+{
+    uint64_t ticket = 0;
+    for (int which = 0; which < GARI__PASSES; which++) {
+        struct gari__pass *pass = &gari__collector.pass[which];
+        while (gari__pass_in_proof(pass)) {
+            if (step(pass, self, WHOLE_BUDGET, &ticket) == GARI__SLICE_WAITS)
+                gari__grace_wait(ticket, gari__grace_has_thread() ? 500000000u : 0);
+        }
+    }
+}
+
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
 {
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
         ;
+    bool announced = gari__events_start(generation, false);
+    gari__events_deliver(self);
     pthread_mutex_lock(&gari__collector.lock);
     struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
@@ -106,10 +128,15 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
             gari__pass_abandon(old);
         finish(old, self);
     }
-    gari__schedule_begin(self, generation, true);
-    struct gari__pass *pass = generation == 2 ? old : young;
+    struct gari__pass *pass = gari__schedule_begin(self, generation, true, true);
+    pass->announced = announced;
     finish(pass, self);
     uint64_t collected = pass->collected;
+    /* Who collects the young in a loop hardly lets others have the lock: so he does a slice of what
+     * is due besides, and the older generations have their turn. */
+    uint64_t ticket;
+    if (generation < 2 && gari__collector.mode != GARI_MODE_MANUAL)
+        gari__drive_slice(self, DUE_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
     return collected;
 }

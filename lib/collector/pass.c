@@ -8,6 +8,8 @@
  * words and free it twice. */
 static struct gari__pass *proving;
 
+struct gari__pass *gari__pass_stepping;
+
 static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
 {
     switch (pass->phase) {
@@ -25,6 +27,10 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
     case GARI__SHRINK:
     case GARI__COMPACT:
         return gari__phase_proof(pass, budget);
+    case GARI__SPARE:
+    case GARI__SPARE_REACHED:
+    case GARI__SORT:
+        return gari__phase_sift(pass, budget);
     case GARI__RECLAIM:
         return gari__phase_reclaim(pass, self, budget);
     case GARI__COMMIT:
@@ -81,6 +87,7 @@ enum gari__progress gari__pass_step(struct gari__pass *pass, struct gari__object
         }
         if (gari__proof_waits(pass))
             return GARI__WAITING;
+        gari__pass_stepping = pass;
         budget = run_phase(pass, self, budget);
         if (proving == pass && !gari__pass_in_proof(pass))
             proving = NULL;

@@ -7,6 +7,8 @@
  *            as just read. Everything before the words was a guess
  *   V1 V2 V3 GRACE RC   the proof of docs/protocol.md; the words that SCAN read are the first V1
  *   SHRINK COMPACT      what the proof refuses leaves the set, and the proof is repeated on the rest
+ *   SPARE SPARE_REACHED SORT   only when some of what was proved may not be freed, or is to be
+ *            listed: takes it out of the set (sift.c)
  *   RECLAIM  counts go to zero; edges that leave the set are dropped; memory. For members of types
  *            without callbacks; with callbacks these are three phases:
  *   COMMIT DISPOSE DROP
@@ -27,7 +29,9 @@
 #define GARI__LIVE ((uint32_t)1 << 30)
 #define GARI__MEMBER ((uint32_t)1 << 29)
 #define GARI__SEED ((uint32_t)1 << 28)
-#define GARI__NUMBER_MASK (GARI__SEED - 1)
+/* Must not be taken apart while others refer to it. */
+#define GARI__STUCK ((uint32_t)1 << 27)
+#define GARI__NUMBER_MASK (GARI__STUCK - 1)
 
 enum gari__phases {
     GARI__IDLE,
@@ -41,6 +45,9 @@ enum gari__phases {
     GARI__RC,
     GARI__SHRINK,
     GARI__COMPACT,
+    GARI__SPARE,
+    GARI__SPARE_REACHED,
+    GARI__SORT,
     GARI__RECLAIM,
     GARI__COMMIT,
     GARI__DISPOSE,
@@ -74,6 +81,9 @@ struct gari__pass {
     uint64_t since;       /* objects born in this epoch or later are inside, */
     uint64_t epoch;       /* before this one */
     uint64_t young_since; /* where generation 2 ends: older candidates are none of a young pass's */
+    uint64_t frozen;      /* what was born before this epoch is permanent; 0: nothing is */
+    bool asked;           /* by a callback */
+    bool announced;       /* its start has been noted, and its stop is to be */
 
     struct gari__queue queue;
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
@@ -94,6 +104,9 @@ struct gari__pass {
     bool demoted;   /* SCAN has found a member to be live after all */
     bool failed;    /* in this round of the proof */
     bool callbacks; /* some members' types have dispose or reclaim */
+    bool sift;      /* some members may not be taken apart */
+    unsigned debug; /* the flags, from the proof's end on */
+    size_t stuck;   /* how many members may not be taken apart themselves */
     uint64_t ticket;
     uint64_t looked_ns; /* when the last look at all the words began */
     size_t look;        /* how far the look in progress is; member_count: there is none */
@@ -101,7 +114,7 @@ struct gari__pass {
     uint64_t begun_ns;
     uint64_t live_bytes; /* when it began */
     uint64_t work_ns;    /* a whole pass: of processors' time, by whoever worked at it */
-    uint64_t candidates, examined, collected, collected_bytes;
+    uint64_t candidates, examined, collected, collected_bytes, uncollectable;
 };
 
 enum gari__progress {
@@ -111,9 +124,13 @@ enum gari__progress {
     GARI__FINISHED /* the pass is idle; its figures are there to be read */
 };
 
-/* Begins a pass over the objects born before the current epoch, in epoch `since` or later. */
-void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since,
-                      uint64_t young_since);
+/* Begins a pass over the objects born before the current epoch, in epoch `since` or later, but for
+ * those born before `frozen`. */
+void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
+                      uint64_t frozen);
+
+/* The pass that is at work. Under the collector's lock. */
+extern struct gari__pass *gari__pass_stepping;
 
 /* Works for about `budget` edges. */
 enum gari__progress gari__pass_step(struct gari__pass *pass, struct gari__object_thread *self,
@@ -142,10 +159,12 @@ static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
  * an old object young again, all stamps are brought up: of generation 2 (born before epoch
  * `boundary`) to an age that is as good as any larger one, of the younger ones to at most
  * GARI__BOUNDARY_AGE; a boundary that is older than that moves there too, so that nothing changes
- * its generation. Costs a pass over 4 bytes an object. */
+ * its generation. The permanent generation lies beyond another boundary, at most GARI__FROZEN_AGE
+ * away. Costs a pass over 4 bytes an object. */
 #define GARI__RESTAMP_EVERY 4096u
 #define GARI__BOUNDARY_AGE 8192u
-void gari__restamp(uint64_t boundary);
+#define GARI__FROZEN_AGE 20480u /* the same for the boundary of the permanent generation, if any */
+void gari__restamp(uint64_t boundary, uint64_t frozen);
 
 /* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
 
@@ -160,6 +179,9 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget);
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget);
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget);
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget);
+/* What comes after RC. */
+enum gari__phases gari__phase_after_proof(struct gari__pass *pass);
+size_t gari__phase_sift(struct gari__pass *pass, size_t budget);
 size_t gari__phase_reclaim(struct gari__pass *pass, struct gari__object_thread *self,
                            size_t budget);
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget);

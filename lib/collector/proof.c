@@ -242,7 +242,7 @@ static size_t rc(struct gari__pass *pass, size_t budget)
     else if (now - pass->looked_ns > LOOK_LIMIT_NS)
         begin_again(pass);
     else
-        end_phase(pass, pass->callbacks ? GARI__COMMIT : GARI__RECLAIM);
+        end_phase(pass, gari__phase_after_proof(pass));
     return budget;
 }
 

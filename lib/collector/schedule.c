@@ -1,6 +1,8 @@
 /* When to collect what (design.md section 6). */
 #include "concurrency/clock.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/debug.h"
+#include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 
@@ -38,8 +40,7 @@ static uint64_t live_bytes(void)
 
 static bool automatic(void)
 {
-    return gari__load_relaxed(&schedule->enabled) &&
-           gari__load_relaxed(&schedule->threshold[0]) > 0;
+    return gari_is_enabled() && gari__load_relaxed(&schedule->threshold[0]) > 0;
 }
 
 static bool exceeded(int generation)
@@ -82,13 +83,15 @@ int gari__schedule_due(bool *whole)
     return exceeded(1) ? 1 : 0;
 }
 
-/* Brings stamps up before they wrap (pass.h). */
-static void restamp_in_time(void)
+void gari__schedule_new_epoch(void)
 {
+    gari__epoch_advance();
     if (gari__epoch - schedule->restamped < GARI__RESTAMP_EVERY)
         return;
     schedule->restamped = gari__epoch;
-    gari__restamp(schedule->began[1]);
+    gari__restamp(schedule->began[1], schedule->frozen);
+    if (schedule->frozen && gari__epoch - schedule->frozen > GARI__FROZEN_AGE)
+        gari__store_relaxed(&schedule->frozen, gari__epoch - GARI__FROZEN_AGE);
     if (gari__epoch - schedule->began[1] > GARI__BOUNDARY_AGE)
         gari__store_relaxed(&schedule->began[1], gari__epoch - GARI__BOUNDARY_AGE);
     /* A pass so long that stamps have moved on under it cannot tell who is inside. */
@@ -104,8 +107,7 @@ static void tick(uint64_t now)
     if (now - schedule->tick_ns < GARI__PATIENCE_NS / GARI__PATIENCE_TICKS)
         return;
     schedule->tick_ns = now;
-    gari__epoch_advance();
-    restamp_in_time();
+    gari__schedule_new_epoch();
     for (unsigned i = 0; i + 1 < GARI__PATIENCE_TICKS; i++)
         schedule->tick_epoch[i] = schedule->tick_epoch[i + 1];
     schedule->tick_epoch[GARI__PATIENCE_TICKS - 1] = gari__epoch;
@@ -150,12 +152,12 @@ static uint64_t cohort_since(void)
     return gari__epoch > reach ? gari__epoch - reach : 1;
 }
 
-void gari__schedule_begin(struct gari__object_thread *self, int generation, bool whole)
+struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
+                                        bool whole, bool asked)
 {
     struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
     /* First a new epoch, then the candidates: what was made garbage before is then among them. */
-    gari__epoch_advance();
-    restamp_in_time();
+    gari__schedule_new_epoch();
     gari__candidates_file_all(self);
 
     uint64_t since = 0;
@@ -166,11 +168,14 @@ void gari__schedule_begin(struct gari__object_thread *self, int generation, bool
     else
         schedule->cohort = 0;
 
-    uint64_t bytes;
-    gari__store_relaxed(&schedule->base, gari__schedule_net(&bytes));
-    gari__store_relaxed(&schedule->base_bytes, bytes);
+    uint64_t bytes, net = gari__schedule_net(&bytes);
     uint64_t now = gari__now_ns();
-    gari__store_relaxed(&schedule->young_ns, now);
+    gari__store_relaxed(&schedule->shown_base, net);
+    gari__store_relaxed(&schedule->base_bytes, bytes);
+    if (!asked || generation == 2) {
+        gari__store_relaxed(&schedule->base, net);
+        gari__store_relaxed(&schedule->young_ns, now);
+    }
     for (int younger = 0; younger <= generation; younger++) {
         if (younger < 2 || whole)
             gari__store_relaxed(&schedule->began[younger], gari__epoch);
@@ -182,9 +187,32 @@ void gari__schedule_begin(struct gari__object_thread *self, int generation, bool
     while (queued >= 0 && queued <= generation &&
            !gari__cas_acq_rel(&schedule->queued, &queued, -1))
         ;
-    gari__pass_begin(pass, generation, since, schedule->began[1]);
+    gari__pass_begin(pass, generation, since, schedule->began[1], schedule->frozen);
     pass->begun_ns = now;
     pass->live_bytes = live_bytes();
+    gari__debug_begin(pass);
+    return pass;
+}
+
+static void report(const struct gari__pass *pass, uint64_t took)
+{
+    gari_collection collection = {.phase = GARI_PHASE_STOP,
+                                  .generation = pass->generation,
+                                  .collected = pass->collected,
+                                  .uncollectable = pass->uncollectable,
+                                  .candidates = pass->candidates,
+                                  .examined = pass->examined,
+                                  .duration_ns = took};
+    if (pass->announced)
+        gari__events_stop(&collection, pass->asked);
+    gari__debug_end(pass, took);
+}
+
+/* Under 1,024 ns, under 2,048 ns, ...; the last takes the rest. */
+static unsigned bucket_of(uint64_t ns)
+{
+    unsigned bucket = ns < 1024 ? 0 : 54u - (unsigned)__builtin_clzll(ns);
+    return bucket < GARI_TIME_BUCKETS ? bucket : GARI_TIME_BUCKETS - 1;
 }
 
 void gari__schedule_finished(struct gari__pass *pass)
@@ -195,6 +223,8 @@ void gari__schedule_finished(struct gari__pass *pass)
     gari__own_add(&stats->collections, 1);
     gari__own_add(&stats->collected, pass->collected);
     gari__own_add(&stats->candidates, pass->candidates);
+    gari__own_add(&stats->uncollectable, pass->uncollectable);
+    gari__own_add(&stats->histogram[bucket_of(took)], 1);
     gari__own_add(&stats->examined, pass->examined);
     gari__own_add(&stats->time_ns, took);
     if (took > stats->longest_ns)
@@ -209,6 +239,7 @@ void gari__schedule_finished(struct gari__pass *pass)
         schedule->whole_vain_ns =
             pass->examined ? pass->work_ns / pass->examined * in_vain : pass->work_ns;
     }
+    report(pass, took);
 }
 
 uint64_t gari__schedule_debt(void)
@@ -240,6 +271,9 @@ bool gari__schedule_check(struct gari__object_thread *self)
         gari__cas_strong_acq_rel(&schedule->base, &base, base + (uint64_t)net);
         left += net;
     }
+    uint64_t shown = gari__load_relaxed(&schedule->shown_base), now = base + (uint64_t)net;
+    if ((int64_t)(now - shown) < 0)
+        gari__cas_strong_acq_rel(&schedule->shown_base, &shown, now);
     if (left < 0)
         return !too_soon(bytes_since);
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */

@@ -5,8 +5,13 @@
 #include "lib/collector/walk.h"
 #include "lib/heap/memory.h"
 
-/* Ages from here on are all the same. */
+/* Ages from here on are all the same, but that what is permanent is older still. */
 #define OLDEST 16384
+#define OLDEST_FROZEN 24576
+_Static_assert(OLDEST + GARI__RESTAMP_EVERY <= GARI__FROZEN_AGE &&
+                   GARI__FROZEN_AGE < OLDEST_FROZEN &&
+                   OLDEST_FROZEN + 2 * GARI__RESTAMP_EVERY <= INT16_MAX + 1,
+               "ages do not meet, and do not wrap, between two restamps");
 
 uint64_t gari__epoch = 1;
 
@@ -20,6 +25,7 @@ void gari__epoch_advance(void)
 struct restamping {
     uint16_t now;
     uint16_t boundary; /* ages above it are generation 2 */
+    uint16_t frozen;   /* ages above it are permanent */
 };
 
 static void restamp(struct gari__block *block, void *arg)
@@ -29,16 +35,19 @@ static void restamp(struct gari__block *block, void *arg)
     for (uint32_t slot = 0; slot < carved; slot++) {
         uint16_t *birth = &block->side[slot].birth;
         uint16_t age = (uint16_t)(how->now - gari__load_relaxed(birth));
-        uint16_t most = age > how->boundary ? OLDEST : GARI__BOUNDARY_AGE;
+        uint16_t most = age > how->frozen     ? OLDEST_FROZEN
+                        : age > how->boundary ? OLDEST
+                                              : GARI__BOUNDARY_AGE;
         /* A newborn's stamp that is overwritten here by a race makes it older: a hint, no harm. */
         if (age > most)
             gari__store_relaxed(birth, (uint16_t)(how->now - most));
     }
 }
 
-void gari__restamp(uint64_t boundary)
+void gari__restamp(uint64_t boundary, uint64_t frozen)
 {
-    struct restamping how = {(uint16_t)gari__epoch, (uint16_t)(gari__epoch - boundary)};
+    struct restamping how = {(uint16_t)gari__epoch, (uint16_t)(gari__epoch - boundary),
+                             frozen ? (uint16_t)(gari__epoch - frozen) : UINT16_MAX};
     gari__runs_walk(restamp, &how);
 }
 
@@ -47,7 +56,7 @@ static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
 {
     int16_t age = (int16_t)(uint16_t)((uint16_t)epoch - stamp);
     uint64_t oldest = epoch - since;
-    return age > 0 && (oldest >= OLDEST || age <= (int16_t)oldest);
+    return age > 0 && (oldest > INT16_MAX || age <= (int16_t)oldest);
 }
 
 /* Whether what was born then, and what was born before it, is too old for the pass. */
@@ -92,7 +101,8 @@ static inline uint32_t *touch(struct gari__pass *pass, struct gari__block *block
     return gari__likely(scratch != NULL) ? scratch : touch_first(pass, block);
 }
 
-void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since)
+void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
+                      uint64_t frozen)
 {
     int which = pass->which;
     struct gari__queue queue = pass->queue;
@@ -105,7 +115,8 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
                                 .phase = GARI__SEEDING,
                                 .generation = generation,
                                 .whole = since == 0,
-                                .since = since,
+                                .since = since > frozen ? since : frozen,
+                                .frozen = frozen,
                                 .young_since = young_since,
                                 .epoch = gari__epoch,
                                 .queue = queue,
@@ -115,11 +126,21 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
     pass->block = gari__seeds_detach(which == GARI__OLD);
 }
 
+/* Permanent objects are no candidates: gari_unfreeze makes all of them some. As everywhere the bit is
+ * cleared before the object is looked at: the slot may have been born again. */
+static void drop_frozen(const struct gari__pass *pass, struct gari__block *block, uint32_t slot)
+{
+    uint64_t *word = &block->candidates[slot / 64], bit = (uint64_t)1 << (slot % 64);
+    gari__fetch_and_acq_rel(word, ~bit);
+    if (!gari__born_before(gari__load_relaxed(&block->side[slot].birth), pass->frozen))
+        gari__fetch_or_acq_rel(word, bit);
+}
+
 /* Which of the 64 candidates from slot `first` on this pass takes; notes of what age others are. */
 static uint64_t choose(const struct gari__pass *pass, struct gari__block *block, uint32_t first,
                        uint64_t bits, bool *young, bool *old)
 {
-    if (pass->whole)
+    if (pass->whole && !pass->frozen)
         return bits;
     uint64_t mine = 0;
     for (; bits; bits &= bits - 1) {
@@ -127,6 +148,8 @@ static uint64_t choose(const struct gari__pass *pass, struct gari__block *block,
         uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
         if (born_between(birth, pass->since, pass->epoch))
             mine |= bits & -bits;
+        else if (pass->frozen && gari__born_before(birth, pass->frozen))
+            drop_frozen(pass, block, slot);
         else if (gari__born_before(birth, pass->young_since))
             *old = true;
         else
@@ -277,6 +300,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
 {
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool callbacks = shape->type.dispose || shape->type.reclaim;
+    bool sift = shape->type.flags & GARI_TYPE_NO_CLEAR;
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     uint32_t slot = pass->slot;
     for (; slot < block->slots && budget > 0 && pass->queue.count == 0; slot++) {
@@ -298,6 +322,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
             add_member(pass, object, word);
             scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;
             pass->callbacks |= callbacks;
+            pass->sift |= sift;
         }
     }
     pass->slot = slot;

@@ -3,6 +3,7 @@
 #include "concurrency/grace.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
@@ -70,6 +71,7 @@ static uint64_t work(struct gari__object_thread *self)
         slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
                                   &ticket);
         pthread_mutex_unlock(&gari__collector.lock);
+        gari__events_deliver(self);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
         much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
@@ -249,6 +251,8 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
         !self->heap.thread.shared)
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
+    if (gari__events_deliver(self))
+        gari__worker_kick(); /* not here, in a read section; perhaps there is a thread for it */
 }
 
 /* A mutator that is a little faster than the collector is slowed down a little: the further ahead,
@@ -265,7 +269,7 @@ static void slow_down(uint64_t debt)
 
 static bool may_help(const struct gari__object_thread *self)
 {
-    return !self->collecting && !self->callbacks && !self->unwinding;
+    return !self->collecting && !self->callbacks && !self->unwinding && !self->reporting;
 }
 
 void gari__upcall_allocated(struct gari__object_thread *self)
@@ -276,6 +280,11 @@ void gari__upcall_allocated(struct gari__object_thread *self)
     bool open = gari__load_relaxed(&gari__collector.open);
     if (!due && !open)
         return;
+    if (self->never_help) {
+        if (!open)
+            gari__worker_kick();
+        return;
+    }
     uint64_t debt = gari__schedule_debt();
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
@@ -306,7 +315,8 @@ static bool much_waits(void)
 void gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
-    if (!may_help(self) || (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)))
+    if (!may_help(self) || self->never_help ||
+        (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)))
         return;
     uint64_t begin = gari__now_ns();
     if (gari__waiting_any(GARI__DYING))

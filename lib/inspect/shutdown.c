@@ -3,6 +3,7 @@
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/events.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
 #define ROUNDS 8
@@ -70,9 +71,13 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
         gari__fatal("gari_shutdown called inside a read section: it would wait for that section to "
                     "end");
     struct gari__object_thread *self = gari__enter("gari_shutdown");
-    if (self->collecting || self->callbacks)
+    if (self->collecting || self->callbacks || self->reporting)
         gari__fatal("gari_shutdown called from a callback");
     gari__worker_stop();
+    unsigned debug = gari_get_debug();
+    gari_set_debug(debug & ~GARI_DEBUG_SAVEALL); /* now all is to be freed */
+    gari_unfreeze();
+    gari_garbage_clear();
     uint64_t freed = UINT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
         gari__drive_collection(self, 2);
@@ -82,6 +87,9 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
             break;
         freed = sum.freed_by_count + sum.freed_by_cycles;
     }
+    gari__events_finish(self);
+    gari_garbage_clear();
+    gari_set_debug(debug);
     disown_all();
     gari__kinds_walk(gari__kind_trim);
     struct census census = {.report = report, .arg = arg};

@@ -7,14 +7,18 @@
 /* Without the collector's lock: its holder may be waiting for a read section that the caller is in. */
 static gari_generation_stats read_generation(const gari_generation_stats *stats)
 {
-    return (gari_generation_stats){
+    gari_generation_stats read = {
         .collections = gari__load_relaxed(&stats->collections),
         .collected = gari__load_relaxed(&stats->collected),
+        .uncollectable = gari__load_relaxed(&stats->uncollectable),
         .candidates = gari__load_relaxed(&stats->candidates),
         .examined = gari__load_relaxed(&stats->examined),
         .time_ns = gari__load_relaxed(&stats->time_ns),
         .longest_ns = gari__load_relaxed(&stats->longest_ns),
     };
+    for (int i = 0; i < GARI_TIME_BUCKETS; i++)
+        read.histogram[i] = gari__load_relaxed(&stats->histogram[i]);
+    return read;
 }
 
 int gari_get_stats(gari_stats *stats)

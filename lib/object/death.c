@@ -135,7 +135,8 @@ static size_t take_apart(struct gari__object_thread *self)
 /* Takes over a few of the dying objects that lie in the blocks. */
 static bool fetch_dying(struct gari__object_thread *self)
 {
-    if (!gari__waiting_any(GARI__DYING) || pthread_mutex_trylock(&pop_lock) != 0)
+    if (!gari__waiting_any(GARI__DYING) || self->own_deaths_only ||
+        pthread_mutex_trylock(&pop_lock) != 0)
         return false;
     struct gari__block *block = gari__waiting_pop_block(GARI__DYING);
     pthread_mutex_unlock(&pop_lock);
@@ -192,8 +193,10 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
     gari__candidates_relieve(self);
     if (self->unwinding)
         return;
-    if (self->dying_count || gari__waiting_any(GARI__DYING)) {
+    if (self->dying_count || (gari__waiting_any(GARI__DYING) && !self->never_help)) {
+        self->own_deaths_only = self->never_help;
         gari__deaths_run(self, GARI__DEATH_BUDGET);
+        self->own_deaths_only = false;
     } else {
         gari__death_flush(self);
     }

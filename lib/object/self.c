@@ -23,6 +23,7 @@ static void detach(struct gari__thread *record)
     gari__deaths_run(self, GARI__DEATH_BUDGET);
     gari__bins_disown(&self->heap);
     self->countdown = 0;
+    self->never_help = false;
 }
 
 static void set_up(void)

@@ -36,6 +36,10 @@ struct gari__object_thread {
     bool unwinding;       /* deaths are being worked off further up this stack */
     unsigned callbacks;   /* depth of user callbacks on this stack */
     bool collecting;      /* this thread holds the collector's lock */
+    bool reporting;       /* it is in a callback that reports a collection, */
+    bool reporting_asked; /* one that was asked for by such a callback */
+    bool never_help;      /* it does no work that others have left */
+    bool own_deaths_only; /* for the length of a call */
     gari_object *dying[GARI__DYING_ROOM];
 
     /* Dead objects of one block on their way to limbo; empty between calls. */

@@ -44,6 +44,9 @@ static void check(const gari_type *type, const char *call)
                     type->refs.count, GARI_MAX_REFS);
     for (uint32_t i = 0; i < type->refs.count; i++)
         check_offset(type, type->refs.offset[i], sizeof(gari_slot), "reference field", call);
+    if (type->flags & ~GARI_TYPE_NO_CLEAR)
+        gari__fatal("%s: type '%s' has flags 0x%x, of which some are unknown", call, type->name,
+                    type->flags);
     const gari_type_items *items = &type->items;
     if (items->size) {
         check_offset(type, items->length_offset, sizeof(size_t), "length", call);

@@ -1,5 +1,6 @@
-// gari.h as a C++ program uses it. Runs; warnings.sh also compiles it in every mode users do.
+// The headers as a C++ program uses them. Runs; warnings.sh also compiles it in every mode users do.
 #include <gari.h>
+#include <gari_containers.h>
 
 namespace
 {
@@ -21,6 +22,24 @@ struct leaf {
 const gari_type leaf_type = GARI_TYPE(leaf);
 
 GARI_ROOT(node) current;
+
+bool use_containers()
+{
+    gari_map *map = gari_map_new();
+    gari_bytes *bytes = gari_bytes_from_string("value");
+    bool ok = gari_map_put(map, gari_key_string("key"), bytes) == 0;
+    gari_map_iter it;
+    gari_map_iter_begin(&it, map);
+    while (gari_map_iter_next(&it))
+        ok = ok && it.value == bytes && it.key.length == 3;
+    gari_map_iter_end(&it);
+    gari_decref(bytes);
+    bytes = static_cast<gari_bytes *>(gari_map_take(map, gari_key_string("key")));
+    ok = ok && gari_bytes_length(bytes) == 5;
+    gari_decref(bytes);
+    gari_decref(map);
+    return ok;
+}
 
 } // namespace
 
@@ -45,8 +64,16 @@ int main()
     gari_read_end();
     gari_decref(borrowed);
 
+    GARI_PAUSED
+    {
+        ok = ok && !gari_is_enabled();
+    }
+    gari_objects found;
+    ok = ok && gari_get_referrers(a, &found) == 0 && found.count == 1;
+    gari_objects_release(&found);
+
     gari_decref(gari_take(&current));
     gari_decref(a);
-    ok = ok && gari_collect(2) == 1;
+    ok = ok && gari_collect(2) == 1 && use_containers();
     return ok && gari_shutdown(nullptr, nullptr) == 0 ? 0 : 1;
 }
