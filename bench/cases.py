@@ -142,7 +142,7 @@ RINGS = Workload(
      at_least("beside bdwgc, nothing else live", "gari", "10", "Mnodes_s", "bdwgc", 1),
      at_least("stretch: beside G1, 10 with 1e6 live", "gari", "10, 1e6 live", "Mnodes_s", "java G1",
               1)],
-    {"quick": "--nodes 200000", "normal": "--nodes 4000000", "full": "--nodes 20000000"})
+    {"quick": "--nodes 200000", "normal": "--nodes 3000000", "full": "--nodes 20000000"})
 
 PAUSE_JAVA = "-Xms4g -Xmx4g -XX:+AlwaysPreTouch"
 PAUSE = Workload(
@@ -150,8 +150,8 @@ PAUSE = Workload(
     [case("1e7 live, 2 threads", "--live 10000000 --threads 2",
           where=lambda p: p not in ("python", "Nim ORC")),
      case("1e6 live, 1 thread", "--live 1000000 --threads 1"),
-     case("1e6 live, 2 threads", "--live 1000000 --threads 2", where=one_thread_only, limit=2)],
-    [peer("gari", "pause_gari"), peer("gari, inline", "pause_gari", "--mode inline")]
+     case("1e6 live, 2 threads", "--live 1000000 --threads 2", where=one_thread_only, limit=1)],
+    [peer("gari", "pause_gari"), peer("gari, inline", "pause_gari", "--mode inline", limit=2)]
     + mallocs("freed by hand", "pause_malloc", ("glibc",))
     + [peer("bdwgc", "pause_bdwgc", limit=1),
        peer("bdwgc, incremental", "pause_bdwgc", "--incremental 1", limit=1)]
@@ -175,7 +175,7 @@ PAUSE = Workload(
      at_most("p99.99 in us, 1e6 live, 1 thread", "gari", "1e6 live, 1 thread", "p9999_us", None, 5),
      at_least("throughput beside free, 1e6 live, 1 thread", "gari", "1e6 live, 1 thread", "Mops_s",
               "freed by hand, glibc", 0.8)],
-    {"quick": "--seconds 0.3 --warm 0.2", "normal": "--seconds 2.5 --warm 1",
+    {"quick": "--seconds 0.3 --warm 0.2", "normal": "--seconds 2 --warm 0.5",
      "full": "--seconds 15 --warm 3"})
 
 GIANT = Workload(
@@ -216,12 +216,12 @@ FOOTPRINT = Workload(
 GROWTH = Workload(
     "growth", "the collector's cost as the heap, the mutation and the threads grow",
     [case("idle, 1e6 live", "--live 1000000"), case("idle, 1e7 live", "--live 10000000")]
-    + [case(f"{w} rewires/s, {n} live", f"--rewires {float(w):.0f} --live {float(n):.0f}", limit=2)
+    + [case(f"{w} rewires/s, {n} live", f"--rewires {float(w):.0f} --live {float(n):.0f}", limit=1)
        for n, w in (("1e6", "1e4"), ("1e6", "1e5"), ("1e6", "1e6"), ("1e7", "1e5"))]
-    + [case(f"{r} rings/s, 1e6 live", f"--rings {float(r):.0f} --live 1000000", limit=2)
+    + [case(f"{r} rings/s, 1e6 live", f"--rings {float(r):.0f} --live 1000000", limit=1)
        for r in ("1e4", "5e5")]
-    + [case(f"{t} threads, 1e5 rewires/s, 1e6 live", f"--threads {t} --rewires 100000 --live 1000000", limit=2)
-       for t in (2, 4, 8)],
+    + [case(f"{t} threads, 1e5 rewires/s, 1e6 live",
+            f"--threads {t} --rewires 100000 --live 1000000", limit=1) for t in (2, 4, 8)],
     [peer("gari", "growth_gari")],
     [Figure("others_percent_of_core", "gari's threads, % of a core", "lower"),
      Figure("mutators_percent_of_core", "mutators, % of a core", "lower"),
@@ -233,7 +233,7 @@ GROWTH = Workload(
     "others_percent_of_core",
     [at_most("collector CPU, 1e7 idle beside 1e6 idle", "gari", "idle, 1e7 live",
              "others_percent_of_core", "gari", 1.2, other_case="idle, 1e6 live")],
-    {"quick": "--seconds 0.5 --warm 0.3", "normal": "--seconds 3 --warm 1",
+    {"quick": "--seconds 0.5 --warm 0.3", "normal": "--seconds 2 --warm 1",
      "full": "--seconds 15 --warm 3"})
 
 DEMO = Workload(
@@ -241,7 +241,7 @@ DEMO = Workload(
     [case("2 readers", "--threads 2")],
     [peer("gari", "demo_gari"), peer("bdwgc", "demo_bdwgc"),
      peer("std::shared_ptr, glibc", "demo_shared_ptr"),
-     peer("std::shared_ptr, mimalloc", "demo_shared_ptr", malloc="mimalloc")],
+     peer("std::shared_ptr, mimalloc", "demo_shared_ptr", malloc="mimalloc", limit=2)],
     [Figure("lookups_s", "lookups/s", "higher"), Figure("p50_us", "p50 us", "lower"),
      Figure("p99_us", "p99 us", "lower"), Figure("p9999_us", "p99.99 us", "lower"),
      Figure("max_us", "max us", "lower"), Figure("reload_p50_ms", "a reload, ms", "lower"),

@@ -1,33 +1,11 @@
 /* demo on gari: the example's own graph. */
+#include "bench/demo/graph.h"
 #include "bench/gari_peer.h"
-#include "examples/pkggraph/lookup.h"
-
-static archive_root current;
 
 static void demo_begin(void)
 {
     gari_peer_configure();
 }
-
-static void demo_load(const struct catalog *catalog, uint64_t serial)
-{
-    struct archive *archive = index_build(catalog, serial, NULL, NULL);
-    bench_check(archive != NULL, "out of memory");
-    gari_move(&current, archive);
-}
-
-static archive_root *demo_current(void)
-{
-    return &current;
-}
-
-static void demo_withdraw(void)
-{
-    gari_store(&current, NULL);
-}
-
-static void demo_end(void);
-#include "bench/demo/demo.h"
 
 static void demo_end(void)
 {
@@ -36,3 +14,4 @@ static void demo_end(void)
     bench_put("longest_wait_us", (double)stats.longest_wait_ns / 1e3);
     gari_peer_end();
 }
+#include "bench/demo/demo.h"
