@@ -29,6 +29,12 @@ static const char *const names[] = {
     [GARI__MUTANT_MOVE_NO_CANDIDATE - 1] = "move-no-candidate",
     [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
+    [GARI__MUTANT_WEAK_NO_GATE - 1] = "weak-no-gate",
+    [GARI__MUTANT_WEAK_LATE_TAG - 1] = "weak-late-tag",
+    [GARI__MUTANT_WEAK_NO_GRACE - 1] = "weak-no-grace",
+    [GARI__MUTANT_WEAK_REVIVE - 1] = "weak-revive",
+    [GARI__MUTANT_NO_SECOND_PROOF - 1] = "no-second-proof",
+    [GARI__MUTANT_FINALIZE_TWICE - 1] = "finalize-twice",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -98,7 +98,16 @@ void gari__worker_allow(void);
 /* Odd while the background thread is at work and may have dead objects in hand; counts up at each
  * beginning and end, so that an even number that stays the same says that it had none. */
 uint64_t gari__worker_turns(void);
+bool gari__worker_barred(void);
 /* Wakes the background thread. */
 void gari__worker_kick(void);
+
+/* ---- finalize.c ---- */
+
+/* Whether whoever asks for a collection calls the finalizers himself: there is no thread for them, and
+ * the service has not taken it upon itself. */
+bool gari__finalizers_by_hand(void);
+/* Stops the finalizer thread; waits for the finalizer that it is in. */
+void gari__finalizers_stop(void);
 
 #endif

@@ -4,8 +4,10 @@
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
+#include "lib/object/finalize.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
+#include "lib/object/weak.h"
 
 /* Edges of a very large object that are dropped before those that died of it are looked at. */
 #define PART 64u
@@ -90,6 +92,8 @@ static size_t take_apart(struct gari__object_thread *self)
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool alone = block->slots == 1;
     size_t at = alone ? block->resume : 0;
+    if (gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK) && at == 0)
+        gari__weak_died(object);
     if (shape->type.dispose && at == 0) {
         self->callbacks++;
         shape->type.dispose(object);
@@ -153,14 +157,12 @@ static bool fetch_dying(struct gari__object_thread *self)
     return true;
 }
 
-size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+/* Works off this thread's dead, and with `others` what has been left in the blocks. */
+static size_t run(struct gari__object_thread *self, size_t budget, bool others)
 {
-    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
-    if (self->unwinding)
-        return budget;
     self->unwinding = true;
     uint64_t begin = 0;
-    while (budget > 0 && (self->dying_count || fetch_dying(self))) {
+    while (budget > 0 && (self->dying_count || (others && fetch_dying(self)))) {
         while (budget > 0 && self->dying_count) {
             size_t cost = take_apart(self);
             cost += cost == 0;
@@ -183,6 +185,32 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
     return budget;
 }
 
+size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+{
+    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
+    if (self->unwinding)
+        return budget;
+    budget = run(self, budget, true);
+    gari__finalize_queue_claimed(self);
+    return budget;
+}
+
+/* Finalizes what this call has brought to zero, if this is a place for it. No dead object is in the
+ * thread's hand meanwhile, so a finalizer that blocks holds up nobody but those behind it. */
+static size_t finalize_here(struct gari__object_thread *self, size_t budget)
+{
+    while (budget > 0 && self->claimed_count > self->claimed_base &&
+           gari__finalize_may_run_here(self)) {
+        gari_object *object = self->claimed[--self->claimed_count];
+        uint32_t base = self->claimed_base;
+        self->claimed_base = self->claimed_count;
+        gari__finalize_one(self, object);
+        self->claimed_base = base;
+        budget = run(self, budget - 1, false);
+    }
+    return budget;
+}
+
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
 {
     if (dead)
@@ -190,9 +218,13 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
     gari__candidates_relieve(self);
     if (self->unwinding)
         return;
-    if (self->dying_count || gari__waiting_any(GARI__DYING)) {
-        gari__deaths_run(self, GARI__DEATH_BUDGET);
-    } else {
-        gari__death_flush(self);
+    size_t budget = run(self, GARI__DEATH_BUDGET, false);
+    if (gari__unlikely(self->claimed_count > self->claimed_base)) {
+        budget = finalize_here(self, budget);
+        /* Further up a finalizer's own loop goes on with what it is too deep for here. */
+        if (self->finalizing < GARI__FINALIZE_DEPTH)
+            gari__finalize_queue_claimed(self);
     }
+    if (budget > 0 && gari__waiting_any(GARI__DYING))
+        gari__deaths_run(self, budget);
 }

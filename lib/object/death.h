@@ -18,7 +18,7 @@
 void gari__death_push(struct gari__object_thread *self, gari_object *object);
 
 /* Takes dead objects apart, those of this thread first, then what others have left; leaves nothing
- * in the thread's record. Outside of gari's sections. Returns the budget that is left: more than 0
+ * in the thread's record: objects that turn out to need finalizing are queued. Outside of gari's sections. Returns the budget that is left: more than 0
  * when nothing waits. */
 size_t gari__deaths_run(struct gari__object_thread *self, size_t budget);
 
@@ -37,7 +37,7 @@ static inline void gari__settle(struct gari__object_thread *self, gari_object *d
 {
     uint32_t staged =
         gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
-    if (gari__unlikely(dead != NULL || self->dying_count || staged > GARI__STAGED_HIGH))
+    if (gari__unlikely(dead != NULL || self->pending || staged > GARI__STAGED_HIGH))
         gari__settle_slow(self, dead);
 }
 

@@ -26,7 +26,7 @@ static void *bring_to_life(struct gari__object_thread *self, struct gari__shape 
     if (!GARI_MUTANT(REBORN_VERSION))
         version += GARI__VERSION_ONE;
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
-    gari__store_release(word, version | GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF));
+    gari__store_release(word, version | shape->birth);
 
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->allocated, 1);

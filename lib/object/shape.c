@@ -1,6 +1,7 @@
 #include "lib/object/shape.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/word.h"
 #include "lib/heap/memory.h"
 
 #include <string.h>
@@ -93,6 +94,8 @@ static struct gari__shape *make(const gari_type *type)
     shape->has_items = type->items.size != 0;
     shape->tracked =
         type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
+    shape->birth = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
+                   (type->finalize ? GARI__UNFINALIZED : 0);
     init_kind(&shape->single, shape, 0);
     size_t slot = (type->size + 7) & ~(size_t)7;
     if (shape->has_items) {

@@ -12,6 +12,7 @@
 struct gari__shape {
     gari_type type; /* a copy, so that hot paths read one place */
     const gari_type *identity;
+    uint64_t birth; /* the word of a newborn, but for its version */
     bool tracked;
     bool has_items;
     struct gari__shape *next;
