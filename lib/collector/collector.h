@@ -12,7 +12,8 @@
  * of a tick: each begins an epoch. */
 #define GARI__PATIENCE_NS 1000000000u
 #define GARI__PATIENCE_TICKS 4u
-/* The share of time that whole passes for such candidates may take: one in so many parts. */
+/* The share of time that whole passes for such candidates may take in vain, examining what turns out
+ * to be alive: one in so many parts. */
 #define GARI__PATIENCE_SHARE 20u
 
 struct gari__schedule {
@@ -26,11 +27,11 @@ struct gari__schedule {
     uint64_t base_bytes;
     uint64_t young_ns;   /* when it began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
-    uint64_t whole_live; /* bytes alive when the last whole pass ended; atomically */
+    uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
     uint64_t whole_end_ns;
-    uint64_t whole_took_ns;
-    uint64_t restamped; /* the epoch of the last gari__restamp */
-    int queued;         /* a generation asked for by a callback, or -1 */
+    uint64_t whole_vain_ns; /* what it worked on what was alive */
+    uint64_t restamped;     /* the epoch of the last gari__restamp */
+    int queued;             /* a generation asked for by a callback, or -1 */
     /* The epochs that began at the last ticks of the patience clock, oldest first. */
     uint64_t tick_epoch[GARI__PATIENCE_TICKS];
     uint64_t tick_ns;

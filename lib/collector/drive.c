@@ -11,15 +11,27 @@
 #define WHOLE_BUDGET ((size_t)1 << 16)
 #define TIDY_ROUNDS 64
 
+/* Books what the work of a whole pass costs. */
+static enum gari__progress timed_step(struct gari__pass *pass, struct gari__object_thread *self,
+                                      size_t budget)
+{
+    if (!pass->whole || pass->which != GARI__OLD)
+        return gari__pass_step(pass, self, budget);
+    uint64_t begin = gari__thread_cpu_ns();
+    enum gari__progress progress = gari__pass_step(pass, self, budget);
+    pass->work_ns += gari__thread_cpu_ns() - begin;
+    return progress;
+}
+
 /* One step of the pass, or of the other one while that has the proof. */
 static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread *self,
                              size_t budget, uint64_t *ticket)
 {
     self->collecting = true;
-    enum gari__progress progress = gari__pass_step(pass, self, budget);
+    enum gari__progress progress = timed_step(pass, self, budget);
     if (progress == GARI__BLOCKED) {
         pass = &gari__collector.pass[!pass->which];
-        progress = gari__pass_step(pass, self, budget);
+        progress = timed_step(pass, self, budget);
     }
     self->collecting = false;
     bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;

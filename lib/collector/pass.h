@@ -99,7 +99,9 @@ struct gari__pass {
     size_t look;        /* how far the look in progress is; member_count: there is none */
 
     uint64_t begun_ns;
-    uint64_t candidates, examined, collected;
+    uint64_t live_bytes; /* when it began */
+    uint64_t work_ns;    /* a whole pass: of processors' time, by whoever worked at it */
+    uint64_t candidates, examined, collected, collected_bytes;
 };
 
 enum gari__progress {

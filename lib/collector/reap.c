@@ -134,6 +134,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
     }
     gari__free_run_flush(&dropping.run);
     pass->collected += dropping.objects;
+    pass->collected_bytes += dropping.bytes;
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->freed_by_cycles, dropping.objects);
     gari__own_add(&tally->freed_bytes, dropping.bytes);

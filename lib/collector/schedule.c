@@ -134,7 +134,7 @@ int gari__schedule_impatient(bool at_once, bool *whole)
         schedule->tried_ns = now;
         return 1;
     }
-    if (now - schedule->whole_end_ns < schedule->whole_took_ns * GARI__PATIENCE_SHARE)
+    if (now - schedule->whole_end_ns < schedule->whole_vain_ns * GARI__PATIENCE_SHARE)
         return -1;
     schedule->tried_young = false;
     schedule->tried_ns = now;
@@ -184,6 +184,7 @@ void gari__schedule_begin(struct gari__object_thread *self, int generation, bool
         ;
     gari__pass_begin(pass, generation, since, schedule->began[1]);
     pass->begun_ns = now;
+    pass->live_bytes = live_bytes();
 }
 
 void gari__schedule_finished(struct gari__pass *pass)
@@ -199,9 +200,14 @@ void gari__schedule_finished(struct gari__pass *pass)
     if (took > stats->longest_ns)
         gari__store_relaxed(&stats->longest_ns, took);
     if (pass->whole) {
-        gari__store_relaxed(&schedule->whole_live, live_bytes());
+        /* What is left of what there was when it began. What has been made since may be as short-lived
+         * as what it found. */
+        gari__store_relaxed(&schedule->whole_live, pass->live_bytes - pass->collected_bytes);
         schedule->whole_end_ns = now;
-        schedule->whole_took_ns = took;
+        /* Work that freed something has been paid for by what made it; the rest was in vain. */
+        uint64_t in_vain = pass->examined > pass->collected ? pass->examined - pass->collected : 0;
+        schedule->whole_vain_ns =
+            pass->examined ? pass->work_ns / pass->examined * in_vain : pass->work_ns;
     }
 }
 
