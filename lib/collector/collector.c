@@ -96,7 +96,14 @@ size_t gari_collect(int generation)
         fatal_in_section("gari_collect");
         gari__worker_ensure("gari_collect");
         collected = gari__drive_collection(self, generation);
+        bool by_hand = gari__finalizers_by_hand();
+        collected += gari__drive_finalizers(self, by_hand);
         gari__drive_tidy(self);
+        if (by_hand && gari__finalize_any()) {
+            /* Of what has died only now. */
+            gari__finalize_run(self, SIZE_MAX);
+            gari__drive_tidy(self);
+        }
     }
     gari__leave(self);
     return collected;
@@ -126,7 +133,11 @@ bool gari_step(size_t budget)
         gari__limbo_free(self, budget);
         more = gari__limbo_any();
     }
-    more = more || slice != GARI__SLICE_IDLE || gari__waiting_any(GARI__DYING);
+    bool by_hand = gari__finalizers_by_hand();
+    if (by_hand)
+        gari__finalize_run(self, budget);
+    more = more || slice != GARI__SLICE_IDLE || gari__waiting_any(GARI__DYING) ||
+           gari__aside_any() || (by_hand && gari__finalize_any());
     gari__leave(self);
     return more;
 }

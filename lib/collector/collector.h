@@ -86,6 +86,9 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
                                    bool eager, uint64_t *ticket);
 /* A whole collection, from beginning to end, on the calling thread. Takes the lock. */
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation);
+/* What follows from it where there are finalizers: runs those that are queued (by_hand) or waits a moment
+ * for the thread that does, and proves what they have left. Returns the number of objects freed. */
+uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand);
 /* Works off deaths and limbo until nothing is left or, after a few rounds, others keep it going. */
 void gari__drive_tidy(struct gari__object_thread *self);
 

@@ -10,6 +10,9 @@
 
 #define WHOLE_BUDGET ((size_t)1 << 16)
 #define TIDY_ROUNDS 64
+#define FINALIZE_ROUNDS 8
+/* How long gari_collect waits for the finalizers of what it has found. */
+#define FINALIZE_WAIT_NS 50000000u
 
 /* Books what the work of a whole pass costs. */
 static enum gari__progress timed_step(struct gari__pass *pass, struct gari__object_thread *self,
@@ -37,7 +40,8 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
     bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;
     gari__store_relaxed(&gari__collector.old_open, old_open);
     gari__store_relaxed(&gari__collector.open,
-                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE);
+                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE ||
+                            gari__aside_any());
     if (progress == GARI__FINISHED)
         gari__schedule_finished(pass);
     if (progress == GARI__WAITING)
@@ -45,11 +49,21 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
     return progress == GARI__WAITING ? GARI__SLICE_WAITS : GARI__SLICE_WORKED;
 }
 
+/* A set whose finalizers have run comes before anything new. */
+static bool resume_finalized(struct gari__pass *pass)
+{
+    struct gari__finalize_set *set = pass->phase == GARI__IDLE ? gari__aside_take() : NULL;
+    if (set)
+        gari__pass_resume(pass, set);
+    return set != NULL;
+}
+
 enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budget, bool begin,
                                    bool eager, uint64_t *ticket)
 {
     struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
+    resume_finalized(young);
     if (young->phase == GARI__IDLE && begin) {
         bool whole = true;
         int due = gari__schedule_due(&whole);
@@ -111,6 +125,31 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     finish(pass, self);
     uint64_t collected = pass->collected;
     pthread_mutex_unlock(&gari__collector.lock);
+    return collected;
+}
+
+uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
+{
+    uint64_t collected = 0;
+    struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
+    for (int round = 0; round < FINALIZE_ROUNDS; round++) {
+        size_t called = 0;
+        if (by_hand)
+            called = gari__finalize_run(self, SIZE_MAX);
+        else if (!gari__load_relaxed(&gari__finalize_queued_only))
+            gari__aside_wait(FINALIZE_WAIT_NS);
+        bool resumed = false;
+        pthread_mutex_lock(&gari__collector.lock);
+        finish(young, self);
+        while (resume_finalized(young)) {
+            finish(young, self);
+            collected += young->collected;
+            resumed = true;
+        }
+        pthread_mutex_unlock(&gari__collector.lock);
+        if (!resumed && called == 0)
+            break;
+    }
     return collected;
 }
 

@@ -118,5 +118,3 @@ size_t gari_run_finalizers(size_t max)
     gari__leave(self);
     return called;
 }
-
-void gari__upcall_finalized(struct gari__finalize_set *set) { (void)set; }

@@ -3,6 +3,7 @@
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
 #include "lib/collector/collector.h"
+#include "lib/object/finalizer.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
 #define ROUNDS 8
@@ -73,12 +74,16 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     if (self->collecting || self->callbacks)
         gari__fatal("gari_shutdown called from a callback");
     gari__worker_stop();
+    gari__finalizers_stop();
+    gari__finalizers_at_exit();
     uint64_t freed = UINT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
         gari__drive_collection(self, 2);
+        gari__drive_finalizers(self, true);
         gari__drive_tidy(self);
+        gari__finalize_run(self, SIZE_MAX);
         struct gari__tally sum = gari__tally_sum();
-        if (freed == sum.freed_by_count + sum.freed_by_cycles)
+        if (freed == sum.freed_by_count + sum.freed_by_cycles && !gari__finalize_any())
             break;
         freed = sum.freed_by_count + sum.freed_by_cycles;
     }

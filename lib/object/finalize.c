@@ -151,7 +151,8 @@ static size_t run_set(struct gari__object_thread *self, struct gari__finalize_se
         gari_object *object = set->members[set->at].object;
         uint64_t *word = gari__word_of(object);
         if ((gari__load_relaxed(word) & GARI__UNFINALIZED) &&
-            (gari__fetch_and_acq_rel(word, ~GARI__UNFINALIZED) & GARI__UNFINALIZED)) {
+            (GARI_MUTANT(FINALIZE_TWICE) ||
+             (gari__fetch_and_acq_rel(word, ~GARI__UNFINALIZED) & GARI__UNFINALIZED))) {
             call(self, gari__shape_of(object)->type.finalize, object);
             called++;
         }
