@@ -13,7 +13,15 @@
 #include "lib/object/self.h"
 
 /* Files what the calling thread has staged if its ring is getting full. Outside of gari's sections. */
-void gari__candidates_relieve(struct gari__object_thread *self);
+void gari__candidates_relieve_slow(struct gari__object_thread *self);
+
+static inline void gari__candidates_relieve(struct gari__object_thread *self)
+{
+    uint32_t staged =
+        gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
+    if (gari__unlikely(staged > GARI__STAGED_HIGH))
+        gari__candidates_relieve_slow(self);
+}
 
 /* Files what the thread `of` has staged; `self` is the caller. */
 void gari__candidates_file(struct gari__object_thread *self, struct gari__object_thread *of);

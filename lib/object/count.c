@@ -43,7 +43,7 @@ bool gari__count_try_up(gari_object *object)
     return true;
 }
 
-bool gari__count_still_held(struct gari__object_thread *self, gari_object *object, uint64_t old)
+void gari__count_still_held(struct gari__object_thread *self, gari_object *object, uint64_t old)
 {
     uint64_t *word = gari__word_of(object);
     old -= GARI__COUNT_ONE;
@@ -55,10 +55,9 @@ bool gari__count_still_held(struct gari__object_thread *self, gari_object *objec
         GARI_PERTURB_POINT();
         if (gari__cas_acq_rel(word, &old, claimed)) {
             gari__finalize_claimed(self, object);
-            break;
+            return;
         }
     }
-    return false;
 }
 
 gari_object *gari_incref(gari_object *object)

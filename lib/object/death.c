@@ -84,7 +84,7 @@ static void push_below(struct gari__object_thread *self, gari_object *object, ui
 
 /* Takes one object, the last of the dying, apart. Returns the edges that it cost: those dropped, and
  * an eighth of the fields that were empty. */
-static size_t take_apart(struct gari__object_thread *self)
+static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
 {
     uint32_t base = --self->dying_count;
     gari_object *object = self->dying[base];
@@ -157,12 +157,21 @@ static bool fetch_dying(struct gari__object_thread *self)
     return true;
 }
 
-/* Works off this thread's dead, and with `others` what has been left in the blocks. */
-static size_t run(struct gari__object_thread *self, size_t budget, bool others)
+/* Whose deaths are worked off, and what becomes of objects that are found to need finalizing. */
+enum manner {
+    OWN,    /* this thread's alone; the caller sees to the rest */
+    SETTLE, /* this thread's, which are finalized here; then what others have left */
+    HELP    /* all; what needs finalizing is queued, for it may block */
+};
+
+static size_t see_to_claimed(struct gari__object_thread *self, size_t budget);
+
+static size_t run(struct gari__object_thread *self, size_t budget, enum manner manner)
 {
     self->unwinding = true;
+    self->manner = (uint8_t)manner;
     uint64_t begin = 0;
-    while (budget > 0 && (self->dying_count || (others && fetch_dying(self)))) {
+    for (;;) {
         while (budget > 0 && self->dying_count) {
             size_t cost = take_apart(self);
             cost += cost == 0;
@@ -171,6 +180,10 @@ static size_t run(struct gari__object_thread *self, size_t budget, bool others)
             if (!begin && self->dying_count > TIMED)
                 begin = gari__now_ns();
         }
+        if (budget == 0 || self->manner == OWN ||
+            (self->manner == SETTLE && self->claimed_count) || !fetch_dying(self))
+            break;
+        self->manner = HELP;
     }
     if (self->dying_count) {
         do
@@ -182,16 +195,8 @@ static size_t run(struct gari__object_thread *self, size_t budget, bool others)
     if (begin)
         gari__upcall_waited(begin);
     self->unwinding = false;
-    return budget;
-}
-
-size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
-{
-    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
-    if (self->unwinding)
-        return budget;
-    budget = run(self, budget, true);
-    gari__finalize_queue_claimed(self);
+    if (gari__unlikely(self->claimed_count))
+        return see_to_claimed(self, budget);
     return budget;
 }
 
@@ -206,9 +211,32 @@ static size_t finalize_here(struct gari__object_thread *self, size_t budget)
         self->claimed_base = self->claimed_count;
         gari__finalize_one(self, object);
         self->claimed_base = base;
-        budget = run(self, budget - 1, false);
+        budget = run(self, budget - 1, OWN);
     }
     return budget;
+}
+
+static size_t see_to_claimed(struct gari__object_thread *self, size_t budget)
+{
+    enum manner manner = (enum manner)self->manner;
+    if (manner == OWN)
+        return budget;
+    if (manner == SETTLE) {
+        budget = finalize_here(self, budget);
+        /* Too deep: the loop of a finalizer further up goes on with it. */
+        if (self->finalizing >= GARI__FINALIZE_DEPTH)
+            return budget;
+    }
+    gari__finalize_queue_claimed(self);
+    if (manner == SETTLE && budget > 0 && gari__waiting_any(GARI__DYING))
+        return run(self, budget, HELP);
+    return budget;
+}
+
+size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+{
+    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
+    return self->unwinding ? budget : run(self, budget, HELP);
 }
 
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
@@ -216,15 +244,6 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
     if (dead)
         gari__death_push(self, dead);
     gari__candidates_relieve(self);
-    if (self->unwinding)
-        return;
-    size_t budget = run(self, GARI__DEATH_BUDGET, false);
-    if (gari__unlikely(self->claimed_count > self->claimed_base)) {
-        budget = finalize_here(self, budget);
-        /* Further up a finalizer's own loop goes on with what it is too deep for here. */
-        if (self->finalizing < GARI__FINALIZE_DEPTH)
-            gari__finalize_queue_claimed(self);
-    }
-    if (budget > 0 && gari__waiting_any(GARI__DYING))
-        gari__deaths_run(self, budget);
+    if (!self->unwinding)
+        run(self, GARI__DEATH_BUDGET, SETTLE);
 }

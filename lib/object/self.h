@@ -42,7 +42,8 @@ struct gari__object_thread {
         uint64_t pending;
     };
     size_t edges_dropped; /* ever, for budgets */
-    bool unwinding;       /* deaths are being worked off further up this stack */
+    bool unwinding;       /* deaths are being worked off further up this stack, */
+    uint8_t manner;       /* in this manner (death.c) */
     unsigned callbacks;   /* depth of user callbacks on this stack */
     bool collecting;      /* this thread holds the collector's lock */
     gari_object *dying[GARI__DYING_ROOM];
