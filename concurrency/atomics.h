@@ -16,11 +16,14 @@
 #define gari__store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define gari__store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define gari__exchange_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-/* Sequentially consistent: for the one pattern that needs it, "I have put work out; are you asleep?"
- * against "I go to sleep; is there work?". */
+/* Sequentially consistent: for the one pattern that needs it, "I have written mine; do I see yours?"
+ * on both sides: work put out against going to sleep, a reference dropped against a candidate's bit
+ * taken. */
 #define gari__load_seq_cst(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define gari__exchange_seq_cst(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define gari__fetch_add_seq_cst(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define gari__fetch_sub_seq_cst(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define gari__fetch_and_seq_cst(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
 #define gari__fetch_add_acq_rel(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define gari__fetch_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define gari__fetch_sub_acq_rel(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)

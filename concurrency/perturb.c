@@ -9,6 +9,7 @@
 #include <time.h>
 
 int gari__mutant = GARI__MUTANT_NONE;
+bool gari__plain;
 
 static uint64_t base_seed = 1;
 static unsigned points_in_1000;

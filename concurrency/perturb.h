@@ -46,12 +46,19 @@ bool gari__mutant_set(const char *name);
 /* NULL-terminated. */
 const char *const *gari__mutant_names(void);
 
+/* When set, types have no dispose as far as gari is concerned, so that objects take the ways of those
+ * without callbacks; what the type has there is called all the same, when an object's death is
+ * certain, and in whatever place that is. */
+extern bool gari__plain;
+
 #define GARI_PERTURB_POINT() gari__perturb()
+#define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
 
 #else
 
 #define GARI_PERTURB_POINT() ((void)0)
+#define GARI_OBSERVE(shape, object) ((void)0)
 #define GARI_MUTANT(M) 0
 
 #endif

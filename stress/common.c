@@ -284,6 +284,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
             "  --mode MODE      background, inline or manual\n"
             "  --watchdog S     fail after so long without progress (%u)\n"
+            "  --plain          types without callbacks, which take other ways through gari\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
             stress.perturb, stress.watchdog);
@@ -316,17 +317,12 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},
-        {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},
-        {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'},
-        {"abort", no_argument, NULL, 'a'},
-        {"list-mutants", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -355,6 +351,9 @@ static void read_options(int argc, char **argv, const char *about)
         case 'w':
             stress.watchdog = (unsigned)number(optarg, 1000000);
             break;
+        case 'i':
+            stress.plain = true;
+            break;
         case 'a':
             stress.abort = true;
             break;
@@ -378,15 +377,17 @@ void stress_begin(int argc, char **argv, double seconds, const char *about)
     read_options(argc, argv, about);
     const char *slash = strrchr(argv[0], '/');
     snprintf(replay, sizeof replay,
-             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s",
+             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s%s",
              slash ? slash + 1 : argv[0], (unsigned long)stress.seed, stress.seconds,
              stress.threads, stress.perturb, mode_names[stress.mode],
-             stress.mutant ? " --mutant " : "", stress.mutant ? stress.mutant : "");
+             stress.plain ? " --plain" : "", stress.mutant ? " --mutant " : "",
+             stress.mutant ? stress.mutant : "");
     printf("seed %lu: %s\n", (unsigned long)stress.seed, replay);
     fflush(stdout);
 
     if (stress.mutant && !gari__mutant_set(stress.mutant))
         refuse("no such mutant", stress.mutant);
+    gari__plain = stress.plain;
     gari__perturb_seed(stress.seed, stress.perturb);
     catch_crashes();
     gari_config config = GARI_CONFIG_INIT;

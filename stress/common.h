@@ -18,6 +18,7 @@ struct stress_options {
     unsigned watchdog;
     gari_mode mode;
     const char *mutant;
+    bool plain;
     bool abort;
 };
 

@@ -45,10 +45,10 @@ struct gari__collector {
         lock; /* passes, seeds, schedule's writers; held across grace periods, so no call
                              that is allowed in a read section may wait for it */
     struct gari__pass pass[GARI__PASSES];
-    bool open;     /* one of them is not idle: a hint for mutators; atomically */
-    bool old_open; /* the old one is */
-    bool wanted;   /* the background thread waits for the lock; atomically */
-    bool old_turn; /* of two that are open, the old one is next; under the lock */
+    bool open;          /* one of them is not idle: a hint for mutators; atomically */
+    bool old_open;      /* the old one is */
+    uint64_t wanted_ns; /* since when the background thread waits for the lock, or 0; atomically */
+    bool old_turn;      /* of two that are open, the old one is next; under the lock */
     struct gari__schedule schedule;
     gari_generation_stats stats[3]; /* written under the lock, read without: atomically */
     gari_mode mode;

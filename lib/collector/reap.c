@@ -52,6 +52,9 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
     return budget;
 }
 
+/* Members are in the order of their places in memory, what they refer to outside is anywhere. */
+#define AHEAD 8u
+
 struct dropping {
     struct gari__pass *pass;
     struct gari__object_thread *self;
@@ -73,7 +76,23 @@ static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
         gari__death_push(dropping->self, target);
 }
 
-/* With callbacks: `reclaim` may look at the fields, and finds them empty. */
+/* What will be counted down soon is fetched into the cache: the misses of several members at a time
+ * cost hardly more than one. */
+static GARI__INLINE void fetch_ahead(const struct gari__pass *pass)
+{
+    if (pass->member + AHEAD >= pass->member_count)
+        return;
+    gari_object *object = pass->members[pass->member + AHEAD].object;
+    const struct gari__shape *shape = gari__shape_of(object);
+    for (size_t i = 0; i < shape->type.refs.count; i++) {
+        const gari_slot *slot =
+            (const gari_slot *)(const void *)((char *)object + shape->type.refs.offset[i]);
+        __builtin_prefetch(gari__load_relaxed(&slot->pointer), 1);
+    }
+}
+
+/* For those whose fields are looked at again: by `reclaim`, or because a ring still points at the
+ * object, so that its memory goes through limbo, which sweeps them. */
 static void empty_outgoing(gari_slot *slot, void *arg)
 {
     drop_outgoing(slot, arg);
@@ -118,10 +137,20 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
         while (left > 0 && pass->member < pass->member_count) {
             gari_object *object = pass->members[pass->member].object;
             const struct gari__shape *shape = gari__shape_of(object);
-            if (committing && queue->at == 0)
+            fetch_ahead(pass);
+            if (committing && queue->at == 0) {
                 commit(object);
-            size_t to =
-                gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, &dropping);
+                GARI_OBSERVE(shape, object);
+            }
+            /* CANDIDATE is only ever cleared here, so what still has it at the end has had it, and
+             * been emptied, all along. */
+            size_t to;
+            if (gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__CANDIDATE))
+                to = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, empty_outgoing,
+                                 &dropping);
+            else
+                to =
+                    gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, &dropping);
             size_t cost = to == GARI__EDGES_DONE ? 1 + shape->type.refs.count : to - queue->at;
             left -= cost < left ? cost : left;
             queue->at = to == GARI__EDGES_DONE ? 0 : to;

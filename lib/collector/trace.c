@@ -50,6 +50,14 @@ static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
     return age > 0 && (oldest >= OLDEST || age <= (int16_t)oldest);
 }
 
+/* Whether what was born then, and what was born before it, is too old for the pass. */
+static inline bool older(uint16_t stamp, const struct gari__pass *pass)
+{
+    int16_t age = (int16_t)(uint16_t)((uint16_t)pass->epoch - stamp);
+    uint64_t oldest = pass->epoch - pass->since;
+    return oldest < OLDEST && age > (int16_t)oldest;
+}
+
 bool gari__queue_grow(struct gari__pass *pass)
 {
     struct gari__queue *queue = &pass->queue;
@@ -136,7 +144,7 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
                  uint32_t slot)
 {
     gari_object *object = gari__slot_at(block, slot);
-    uint64_t word = gari__load_acquire(gari__word_of(object));
+    uint64_t word = gari__load_seq_cst(gari__word_of(object));
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
         return;
     pass->candidates++;
@@ -149,6 +157,11 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
 /* Enters the candidates of one block. Returns whether it keeps young ones, old ones. */
 static void seed_block(struct gari__pass *pass, struct gari__block *block, bool *young, bool *old)
 {
+    uint16_t newest = gari__load_relaxed(&block->last_birth);
+    if (older(newest, pass)) {
+        *(gari__born_before(newest, pass->young_since) ? old : young) = true;
+        return;
+    }
     for (uint32_t first = 0; first < block->slots; first += 64) {
         uint64_t *word = &block->candidates[first / 64];
         uint64_t bits = gari__load_relaxed(word);
@@ -162,9 +175,10 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
             return;
         }
         /* Before anything of the objects is read: a reference that goes after this makes its object
-         * a candidate again. Acquire: pairs with set_bit, so a word is as new as its filer saw. */
+         * a candidate again. Acquire: pairs with set_bit, so a word is as new as its filer saw.
+         * Sequentially consistent, with the reading of the word: pairs with gari__is_filed. */
         if (!GARI_MUTANT(LATE_CLEAR))
-            gari__fetch_and_acq_rel(word, ~bits);
+            gari__fetch_and_seq_cst(word, ~bits);
         for (; bits; bits &= bits - 1)
             seed(pass, block, scratch, first + (uint32_t)__builtin_ctzll(bits));
     }
@@ -207,7 +221,7 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
     if (!target)
         return;
     struct gari__block *block = gari__block_of(target);
-    if (!block->tracked)
+    if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
         return;
     uint32_t index = gari__slot_of(block, target);
     if (!born_between(gari__load_relaxed(&block->side[index].birth), pass->since, pass->epoch))

@@ -30,9 +30,9 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;   /* atomically */
-    uint64_t turns; /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread;
+    bool started;    /* atomically */
+    uint64_t turns;  /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread; /* written under the lock, read without */
     bool kicked;
     bool stop;
     bool asleep; /* waits for a kick or its time; written under the lock, read without */
@@ -45,8 +45,8 @@ static struct {
  * a sleep and its end would take, so this looks again for a while before it sleeps. */
 static void lock_first(void)
 {
-    gari__store_relaxed(&gari__collector.wanted, true);
     uint64_t begin = gari__now_ns();
+    gari__store_relaxed(&gari__collector.wanted_ns, begin);
     while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
         if (gari__now_ns() - begin > LOCK_SPIN_NS) {
             pthread_mutex_lock(&gari__collector.lock);
@@ -54,7 +54,7 @@ static void lock_first(void)
         }
         sched_yield();
     }
-    gari__store_relaxed(&gari__collector.wanted, false);
+    gari__store_relaxed(&gari__collector.wanted_ns, 0);
 }
 
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
@@ -151,7 +151,8 @@ void gari__worker_ensure(const char *call)
         if (gari__collector.mode != GARI_MODE_MANUAL)
             gari__grace_start();
         if (gari__collector.mode == GARI_MODE_BACKGROUND)
-            worker.has_thread = gari__thread_create(&worker.thread, "gari-collector", worker_main);
+            gari__store_relaxed(&worker.has_thread,
+                                gari__thread_create(&worker.thread, "gari-collector", worker_main));
         gari__store_release(&worker.started, true);
     }
     pthread_mutex_unlock(&worker.lock);
@@ -174,7 +175,7 @@ void gari__worker_stop(void)
         pthread_join(worker.thread, NULL);
     gari__grace_stop();
     pthread_mutex_lock(&worker.lock);
-    worker.has_thread = false;
+    gari__store_relaxed(&worker.has_thread, false);
     gari__store_release(&worker.started, false);
     pthread_mutex_unlock(&worker.lock);
 }
@@ -219,36 +220,52 @@ static void note_help(uint64_t begin)
     gari__fetch_add_relaxed(&gari__collector.helped, 1);
 }
 
+/* Whether the background thread, which goes first, is coming for the lock: a mutator that took it
+ * between two of its slices would put it to sleep, and do alone what two can do side by side. It is
+ * not if the cores are so busy that it has been waiting for long. */
+static bool is_wanted(uint64_t now)
+{
+    uint64_t since = gari__load_relaxed(&gari__collector.wanted_ns);
+    return since && now - since < 2 * LOCK_SPIN_NS;
+}
+
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
- * with; a mutator that has outrun the collector then waits for its turn, a bounded moment, so that
- * garbage cannot grow faster than it is collected. The background thread goes first: a mutator that
- * took the lock between two of its slices would put it to sleep, and do alone what two can do side
- * by side. Only when it does not come (the cores are busy) the mutator does the work. */
+ * with, and a mutator that has outrun the collector waits for its turn, a bounded moment, so that
+ * garbage cannot grow faster than it is collected. */
 static void help_collect(struct gari__object_thread *self, uint64_t debt)
 {
-    uint64_t begin = gari__now_ns(), ticket;
-    uint64_t patience = debt < OUTRUN_BYTES       ? 0
+    uint64_t begin = gari__now_ns(), now = begin, ticket;
+    uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
                         : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
                                                   : 4 * HELP_WAIT_NS;
-    for (;;) {
-        bool patient = gari__now_ns() - begin < patience;
-        bool turn = !patient || !gari__load_relaxed(&gari__collector.wanted);
-        if (turn && pthread_mutex_trylock(&gari__collector.lock) == 0)
-            break;
-        if (!patient) {
+    while (is_wanted(now) || pthread_mutex_trylock(&gari__collector.lock) != 0) {
+        if (now - begin >= patience) {
             if (patience)
                 note_help(begin);
             return;
         }
         sched_yield();
+        now = gari__now_ns();
     }
     enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
-    if (slice == GARI__SLICE_WAITS && debt >= OUTRUN_BYTES && !gari__in_section() &&
+    if (slice == GARI__SLICE_WAITS && debt >= 2 * OUTRUN_BYTES && !gari__in_section() &&
         !self->heap.thread.shared)
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
+}
+
+/* A mutator that is a little faster than the collector is slowed down a little: the further ahead,
+ * the longer it waits, so both come to run at one speed. Only beyond that it does the work itself. */
+static void slow_down(uint64_t debt)
+{
+    uint64_t begin = gari__now_ns();
+    uint64_t wait = (debt - OUTRUN_BYTES) * HELP_WAIT_NS / OUTRUN_BYTES;
+    do
+        sched_yield();
+    while (gari__now_ns() - begin < wait);
+    gari__upcall_waited(begin);
 }
 
 static bool may_help(const struct gari__object_thread *self)
@@ -272,11 +289,14 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         return;
     }
     if (gari__collector.mode == GARI_MODE_INLINE || debt >= OUTRUN_BYTES) {
-        /* About 32 edges of work for each allocation: more than any object costs. */
         self->countdown = HELP_EVERY;
         if (gari__load_relaxed(&worker.asleep))
             gari__worker_kick();
-        help_collect(self, debt);
+        if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
+            gari__load_relaxed(&worker.has_thread))
+            slow_down(debt);
+        else /* about 32 edges of work for each allocation: more than any object costs */
+            help_collect(self, debt);
     } else if (!open) {
         gari__worker_kick();
     }

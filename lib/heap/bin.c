@@ -88,7 +88,7 @@ struct gari__tally gari__tally_sum(void)
     /* A record keeps its tally when the next thread takes it over, so nothing is ever missing. */
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
         const struct gari__tally *tally = &((struct gari__heap_thread *)t)->tally;
-        sum.allocated += gari__load_relaxed(&tally->allocated);
+        sum.untracked_allocated += gari__load_relaxed(&tally->untracked_allocated);
         sum.allocated_bytes += gari__load_relaxed(&tally->allocated_bytes);
         sum.tracked_allocated += gari__load_relaxed(&tally->tracked_allocated);
         sum.freed_by_count += gari__load_relaxed(&tally->freed_by_count);

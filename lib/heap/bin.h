@@ -24,9 +24,9 @@ struct gari__bin {
 /* What the owner counts and others read: allocation and death, in objects and bytes. The tracked
  * ones drive the collector's trigger. Written with gari__own_add only. */
 struct gari__tally {
-    uint64_t allocated;
-    uint64_t allocated_bytes;
     uint64_t tracked_allocated;
+    uint64_t untracked_allocated;
+    uint64_t allocated_bytes;
     uint64_t freed_by_count;
     uint64_t freed_by_cycles;
     uint64_t freed_bytes;

@@ -66,6 +66,7 @@ struct gari__block {
     uint32_t slots;
     uint32_t reciprocal; /* 2^32 / slot_size, rounded up; 0 for a single slot */
     uint32_t carved;     /* slots that have ever been handed out: their words are valid */
+    uint16_t last_birth; /* the newest stamp in side[]; the owner's; read by others, atomically */
     bool tracked;        /* as the kind says */
 
     uint64_t freed; /* atomically */

@@ -23,14 +23,15 @@ int gari_get_stats(gari_stats *stats)
     if (stats->struct_size != sizeof *stats)
         return EINVAL;
     struct gari__tally sum = gari__tally_sum();
+    uint64_t allocated = sum.tracked_allocated + sum.untracked_allocated;
     struct gari__limbo_stats limbo = gari__limbo_read_stats();
     struct gari__grace_stats grace = gari__grace_read_stats();
     *stats = (gari_stats){
         .struct_size = sizeof *stats,
-        .allocated = sum.allocated,
+        .allocated = allocated,
         .freed_by_count = sum.freed_by_count,
         .freed_by_cycles = sum.freed_by_cycles,
-        .objects_live = sum.allocated - sum.freed_by_count - sum.freed_by_cycles,
+        .objects_live = allocated - sum.freed_by_count - sum.freed_by_cycles,
         .bytes_live = sum.allocated_bytes - sum.freed_bytes,
         .objects_waiting = limbo.objects,
         .bytes_waiting = limbo.bytes,

@@ -48,6 +48,16 @@ bool gari__count_try_up(gari_object *object);
  * step; the object may be dying meanwhile. */
 void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64_t word);
 
+/* Whether the object's bit says already that the collector should look at it. Sequentially consistent,
+ * with the update of the word before it: either the bit is seen to have been taken, or whoever takes
+ * it (trace.c) then sees that update. */
+static inline bool gari__is_filed(gari_object *object)
+{
+    const struct gari__block *block = gari__block_of(object);
+    uint32_t slot = gari__slot_of(block, object);
+    return gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64) & 1;
+}
+
 static inline bool gari__needs_suspicion(uint64_t word)
 {
     return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
@@ -62,9 +72,9 @@ __attribute__((cold)) void gari__count_still_held(struct gari__object_thread *se
 static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
                                     const char *call)
 {
-    uint64_t old = gari__fetch_sub_acq_rel(gari__word_of(object), GARI__COUNT_ONE);
+    uint64_t old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
     if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
-        if (gari__needs_suspicion(old))
+        if (gari__needs_suspicion(old) && !gari__is_filed(object))
             gari__suspect(self, object, old - GARI__COUNT_ONE);
         return false;
     }

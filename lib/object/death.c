@@ -94,6 +94,8 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     size_t at = alone ? block->resume : 0;
     if (gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK) && at == 0)
         gari__weak_died(object);
+    if (at == 0)
+        GARI_OBSERVE(shape, object);
     if (shape->type.dispose && at == 0) {
         self->callbacks++;
         shape->type.dispose(object);

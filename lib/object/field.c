@@ -68,6 +68,13 @@ void gari_slot_store(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_store");
     gari__section_begin();
+    /* Three places in memory, each about to be changed by a locked instruction that would wait for
+     * its own cache miss alone. */
+    if (object)
+        __builtin_prefetch(object, 1);
+    gari_object *seen = gari__load_relaxed(&slot->pointer);
+    if (seen)
+        __builtin_prefetch(seen, 1);
     if (object)
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
     GARI_PERTURB_POINT();

@@ -141,15 +141,14 @@ static void sweep_edge(gari_slot *slot, void *arg)
         gari__death_push(self, target);
 }
 
-/* Looks at what a borrower has stored into the object while it was dying. Returns false when the
- * budget ran out in the middle of an object with a block of its own. */
-static bool sweep(struct gari__object_thread *self, struct gari__block *block,
-                  const struct gari__shape *shape, gari_object *object, size_t *budget)
+/* Looks at what a borrower has stored into a large object while it was dying. Returns false when the
+ * budget ran out in the middle of it. */
+static bool sweep_large(struct gari__object_thread *self, struct gari__block *block,
+                        const struct gari__shape *shape, gari_object *object, size_t *budget)
 {
-    bool alone = block->slots == 1;
-    size_t at = alone ? block->resume : 0;
-    while (shape->tracked && at != GARI__EDGES_DONE) {
-        if (alone && *budget == 0) {
+    size_t at = block->resume;
+    while (at != GARI__EDGES_DONE) {
+        if (*budget == 0) {
             block->resume = at;
             return false;
         }
@@ -161,34 +160,70 @@ static bool sweep(struct gari__object_thread *self, struct gari__block *block,
         *budget -= cost < *budget ? cost : *budget;
         at = next;
     }
-    *budget -= *budget > 0;
     return true;
 }
 
-void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
-                     const struct gari__shape *shape, gari_object *object)
+/* The same for the objects of the list from slot on, as many as fit into one section. Returns their
+ * number. */
+static size_t sweep_small(struct gari__object_thread *self, struct gari__block *block,
+                          const struct gari__shape *shape, uint32_t slot, size_t most)
+{
+    size_t objects = 0, edges = 0;
+    gari__candidates_relieve(self);
+    gari__section_begin();
+    for (; slot && objects < most && edges < GARI__EDGES_IN_SECTION; objects++) {
+        gari_object *object = gari__slot_at(block, slot - 1);
+        slot = gari__load_relaxed(&block->side[slot - 1].link);
+        /* Edges that are not NULL are rare: they were emptied when the object died. */
+        for (size_t at = 0; at != GARI__EDGES_DONE;) {
+            size_t next = gari__edges(shape, object, at, GARI__EDGES_IN_SECTION, sweep_edge, self);
+            edges += next == GARI__EDGES_DONE ? shape->type.refs.count : next - at;
+            at = next;
+            if (at != GARI__EDGES_DONE) {
+                gari__section_end();
+                gari__candidates_relieve(self);
+                gari__section_begin();
+            }
+        }
+    }
+    gari__section_end();
+    return objects;
+}
+
+static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__block *block,
+                                   const struct gari__shape *shape, gari_object *object)
 {
     uint32_t slot = gari__slot_of(block, object);
-    if (shape->type.reclaim)
+    if (gari__unlikely(shape->type.reclaim != NULL))
         shape->type.reclaim(object);
+#if defined(GARI_PERTURB) || defined(GARI__ASAN)
     size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
                                    : gari__size_of(shape, object) - sizeof(gari_object);
+#endif
 #ifdef GARI_PERTURB
     memset(object + 1, 0xDD, body);
 #endif
+#ifdef GARI__ASAN
     gari__asan_poison(object + 1, body);
+#endif
     /* The version stays (R7). */
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     uint64_t kept = GARI_MUTANT(REBORN_VERSION) ? 0 : word & GARI__VERSION_MASK;
     gari__store_release(gari__word_of(object), kept);
 
-    if (run->block != block || run->count == 0) {
+    if (gari__unlikely(run->block != block || run->count == 0)) {
         gari__free_run_flush(run);
         *run = (struct gari__free_run){block, 0, slot + 1, 0};
     }
     gari__store_relaxed(&block->side[slot].link, (uint16_t)run->head);
     run->head = slot + 1;
     run->count++;
+}
+
+void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
+                     const struct gari__shape *shape, gari_object *object)
+{
+    free_slot(run, block, shape, object);
 }
 
 void gari__free_run_flush(struct gari__free_run *run)
@@ -206,14 +241,22 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     uint32_t slot = block->batch_head;
     size_t objects = 0;
     while (slot && budget > 0) {
-        gari_object *object = gari__slot_at(block, slot - 1);
-        if (!sweep(self, block, shape, object, &budget))
-            break;
-        slot = gari__load_relaxed(&block->side[slot - 1].link);
+        size_t swept = 1;
+        if (shape->tracked && block->slots == 1) {
+            if (!sweep_large(self, block, shape, gari__slot_at(block, 0), &budget))
+                break;
+        } else if (shape->tracked) {
+            swept = sweep_small(self, block, shape, slot, budget);
+        }
+        budget -= swept < budget ? swept : budget;
+        objects += swept;
         self->callbacks++;
-        gari__free_slot(&run, block, shape, object);
+        for (; swept > 0; swept--) {
+            gari_object *object = gari__slot_at(block, slot - 1);
+            slot = gari__load_relaxed(&block->side[slot - 1].link);
+            free_slot(&run, block, shape, object);
+        }
         self->callbacks--;
-        objects++;
     }
     uint64_t bytes = objects * gari__slot_bytes(block);
     pthread_mutex_lock(&limbo.lock);

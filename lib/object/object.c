@@ -7,35 +7,58 @@
 
 #include <string.h>
 
+/* Zeroes the body of a slot: at least 8 bytes, a multiple of 8. Most are small, and there a call costs
+ * more than the stores, which may overlap. */
+static GARI__INLINE void zero(char *body, size_t size)
+{
+    if (gari__unlikely(size > 64)) {
+        memset(body, 0, size);
+    } else if (size >= 16) {
+        __builtin_memset(body, 0, 16);
+        __builtin_memset(body + size - 16, 0, 16);
+        if (size > 32) {
+            __builtin_memset(body + 16, 0, 16);
+            __builtin_memset(body + size - 32, 0, 16);
+        }
+    } else {
+        __builtin_memset(body, 0, 8);
+    }
+}
+
 /* Makes the slot an object: fields zero before the word says that it lives (R2), a version that no
  * object in this place has shown before (R7). */
-static void *bring_to_life(struct gari__object_thread *self, struct gari__shape *shape,
-                           struct gari__block *block, uint32_t slot, size_t size, size_t length)
+static GARI__INLINE void *bring_to_life(struct gari__object_thread *self,
+                                        const struct gari__shape *shape, struct gari__block *block,
+                                        gari_object *object, uint32_t slot, size_t size,
+                                        size_t length)
 {
-    gari_object *object = gari__slot_at(block, slot);
     size_t body = block->slot_size ? block->slot_size : size;
     gari__asan_unpoison(object, body);
-    if (!block->zeroed)
-        memset(object + 1, 0, body - sizeof(gari_object));
-    if (shape->has_items)
+    if (gari__likely(!block->zeroed))
+        zero((char *)(object + 1), body - sizeof(gari_object));
+    if (gari__unlikely(shape->has_items))
         memcpy((char *)object + shape->type.items.length_offset, &length, sizeof length);
-    gari__store_relaxed(&block->side[slot].birth, gari__load_relaxed(&gari__birth_stamp));
+    uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
+    gari__store_relaxed(&block->side[slot].birth, stamp);
+    if (gari__unlikely(gari__load_relaxed(&block->last_birth) != stamp))
+        gari__store_relaxed(&block->last_birth, stamp);
 
     uint64_t *word = gari__word_of(object);
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
     if (!GARI_MUTANT(REBORN_VERSION))
         version += GARI__VERSION_ONE;
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
-    gari__store_release(word, version | shape->birth);
+    gari__store_release(word, version | shape->first_word);
 
     struct gari__tally *tally = &self->heap.tally;
-    gari__own_add(&tally->allocated, 1);
     gari__own_add(&tally->allocated_bytes, size);
-    if (shape->tracked) {
-        gari__own_add(&tally->tracked_allocated, 1);
-        if (gari__unlikely(--self->countdown <= 0))
-            gari__upcall_allocated(self);
+    if (gari__unlikely(!shape->tracked)) {
+        gari__own_add(&tally->untracked_allocated, 1);
+        return object;
     }
+    gari__own_add(&tally->tracked_allocated, 1);
+    if (gari__unlikely(--self->countdown <= 0))
+        gari__upcall_allocated(self);
     return object;
 }
 
@@ -48,10 +71,12 @@ static void *new_single(struct gari__object_thread *self, struct gari__shape *sh
     if (!block && gari__upcall_exhausted(self))
         block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
     gari__upcall_waited(begin);
-    return block ? bring_to_life(self, shape, block, 0, size, length) : NULL;
+    return block ? bring_to_life(self, shape, block, gari__slot_at(block, 0), 0, size, length)
+                 : NULL;
 }
 
-static bool refill(struct gari__object_thread *self, struct gari__bin *bin)
+static __attribute__((noinline)) bool refill(struct gari__object_thread *self,
+                                             struct gari__bin *bin)
 {
     gari__upcall_refill(self);
     uint64_t begin = gari__now_ns();
@@ -63,17 +88,24 @@ static bool refill(struct gari__object_thread *self, struct gari__bin *bin)
     return filled;
 }
 
-static void *new_in_bin(struct gari__object_thread *self, struct gari__shape *shape,
-                        struct gari__bin *bin, size_t size, size_t length)
+static GARI__INLINE void *new_in_bin(struct gari__object_thread *self,
+                                     const struct gari__shape *shape, struct gari__bin *bin,
+                                     size_t size, size_t length)
 {
     if (gari__unlikely(bin->free == 0) && !refill(self, bin))
         return NULL;
-    return bring_to_life(self, shape, bin->block, gari__bin_pop(bin), size, length);
+    struct gari__block *block = bin->block;
+    uint32_t slot = gari__bin_pop(bin);
+    gari_object *object = gari__slot_at(block, slot);
+    /* The next one's word: the list may lead anywhere in the block. */
+    if (bin->free)
+        __builtin_prefetch(gari__slot_at(block, bin->free - 1), 1);
+    return bring_to_life(self, shape, block, object, slot, size, length);
 }
 
 /* Fills the thread's cache entry for a type. */
-static bool remember(struct gari__object_thread *self, const gari_type *type, size_t at,
-                     const char *call)
+static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
+                                               const gari_type *type, size_t at, const char *call)
 {
     struct gari__shape *shape = gari__shape_find(type, call);
     if (!shape)

@@ -1,6 +1,7 @@
 #include "lib/object/shape.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/perturb.h"
 #include "concurrency/word.h"
 #include "lib/heap/memory.h"
 
@@ -90,11 +91,17 @@ static struct gari__shape *make(const gari_type *type)
     if (!shape)
         return NULL;
     shape->type = *type;
+#ifdef GARI_PERTURB
+    if (gari__plain) {
+        shape->observe = type->dispose;
+        shape->type.dispose = NULL;
+    }
+#endif
     shape->identity = type;
     shape->has_items = type->items.size != 0;
     shape->tracked =
         type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
-    shape->birth = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
+    shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
                    (type->finalize ? GARI__UNFINALIZED : 0);
     init_kind(&shape->single, shape, 0);
     size_t slot = (type->size + 7) & ~(size_t)7;

@@ -12,9 +12,12 @@
 struct gari__shape {
     gari_type type; /* a copy, so that hot paths read one place */
     const gari_type *identity;
-    uint64_t birth; /* the word of a newborn, but for its version */
     bool tracked;
     bool has_items;
+    uint64_t first_word; /* of a newborn's word: all but the version */
+#ifdef GARI_PERTURB
+    void (*observe)(void *self); /* instead of dispose: gari__plain */
+#endif
     struct gari__shape *next;
     struct gari__kind single;                      /* objects larger than GARI__SLOT_MAX */
     struct gari__kind classes[GARI__SIZE_CLASSES]; /* [0] alone for a type of fixed size */
