@@ -4,6 +4,7 @@
 
 #include "concurrency/atomics.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <time.h>
@@ -24,20 +25,34 @@ static const char *const names[] = {
     [GARI__MUTANT_LATE_DECREF - 1] = "late-decref",
     [GARI__MUTANT_NO_VERSION - 1] = "no-version",
     [GARI__MUTANT_REBORN_VERSION - 1] = "reborn-version",
+    [GARI__MUTANT_FORGOTTEN_VERSION - 1] = "forgotten-version",
     [GARI__MUTANT_INTERLEAVED_V1 - 1] = "interleaved-v1",
     [GARI__MUTANT_BAD_SHRINK - 1] = "bad-shrink",
     [GARI__MUTANT_TWO_PROOFS - 1] = "two-proofs",
     [GARI__MUTANT_MOVE_NO_CANDIDATE - 1] = "move-no-candidate",
     [GARI__MUTANT_LATE_CLEAR - 1] = "late-clear",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
+    [GARI__MUTANT_LOST_FREE - 1] = "lost-free",
+    [GARI__MUTANT_LATE_COUNT - 1] = "late-count",
+    [GARI__MUTANT_EARLY_DROP - 1] = "early-drop",
+    [GARI__MUTANT_EARLY_BIRTH - 1] = "early-birth",
+    [GARI__MUTANT_RAISE_DEAD - 1] = "raise-dead",
+    [GARI__MUTANT_TWO_PLACES - 1] = "two-places",
     [GARI__MUTANT_WEAK_NO_GATE - 1] = "weak-no-gate",
     [GARI__MUTANT_WEAK_LATE_TAG - 1] = "weak-late-tag",
     [GARI__MUTANT_WEAK_NO_GRACE - 1] = "weak-no-grace",
-    [GARI__MUTANT_WEAK_REVIVE - 1] = "weak-revive",
     [GARI__MUTANT_NO_SECOND_PROOF - 1] = "no-second-proof",
     [GARI__MUTANT_FINALIZE_TWICE - 1] = "finalize-twice",
     [GARI__MUTANTS - 1] = NULL,
 };
+
+/* Who comes to a held step draws the next number and waits until it is called. */
+static struct {
+    bool held; /* written under the lock, read without */
+    uint64_t drawn, called;
+} gates[GARI__STEPS];
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
 
 void gari__perturb_seed(uint64_t seed, unsigned intensity)
 {
@@ -94,6 +109,53 @@ void gari__perturb(void)
         nanosleep(&pause, NULL);
     }
     }
+}
+
+void gari__hold(enum gari__steps step)
+{
+    pthread_mutex_lock(&gate_lock);
+    gari__store_relaxed(&gates[step].held, true);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+bool gari__is_held(enum gari__steps step)
+{
+    pthread_mutex_lock(&gate_lock);
+    bool waits = gates[step].called < gates[step].drawn;
+    pthread_mutex_unlock(&gate_lock);
+    return waits;
+}
+
+void gari__let_go(enum gari__steps step)
+{
+    pthread_mutex_lock(&gate_lock);
+    gari__store_relaxed(&gates[step].held, false);
+    gates[step].called = gates[step].drawn;
+    pthread_cond_broadcast(&gate_opens);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+void gari__let_one_go(enum gari__steps step)
+{
+    pthread_mutex_lock(&gate_lock);
+    if (gates[step].called < gates[step].drawn)
+        gates[step].called++;
+    pthread_cond_broadcast(&gate_opens);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+void gari__step(enum gari__steps step)
+{
+    /* Relaxed, so that the steps of a program that holds none order nothing. */
+    if (!gari__load_relaxed(&gates[step].held))
+        return;
+    pthread_mutex_lock(&gate_lock);
+    if (gari__load_relaxed(&gates[step].held)) {
+        uint64_t number = gates[step].drawn++;
+        while (gates[step].called <= number)
+            pthread_cond_wait(&gate_opens, &gate_lock);
+    }
+    pthread_mutex_unlock(&gate_lock);
 }
 
 #else

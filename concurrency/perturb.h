@@ -2,7 +2,8 @@
  *
  * GARI_PERTURB_POINT() stands at the protocol's own steps (between V1, V2, V3, the grace period and
  * RC; between a field's exchange and its count) and sometimes yields, spins or sleeps, so that rare
- * schedules happen often. GARI_MUTANT(X) is true when the stress program has asked for rule X to be
+ * schedules happen often. GARI_PERTURB_STEP(X) stands at those that a program may hold, so that it
+ * can play one schedule exactly. GARI_MUTANT(X) is true when the program has asked for rule X to be
  * broken: it shows that the programs notice. */
 #ifndef GARI_CONCURRENCY_PERTURB_H
 #define GARI_CONCURRENCY_PERTURB_H
@@ -19,19 +20,39 @@ enum gari__mutants {
     GARI__MUTANT_LATE_DECREF,
     GARI__MUTANT_NO_VERSION,
     GARI__MUTANT_REBORN_VERSION,
+    GARI__MUTANT_FORGOTTEN_VERSION,
     GARI__MUTANT_INTERLEAVED_V1,
     GARI__MUTANT_BAD_SHRINK,
     GARI__MUTANT_TWO_PROOFS,
     GARI__MUTANT_MOVE_NO_CANDIDATE,
     GARI__MUTANT_LATE_CLEAR,
     GARI__MUTANT_NO_SWEEP,
+    GARI__MUTANT_LOST_FREE,
+    GARI__MUTANT_LATE_COUNT,
+    GARI__MUTANT_EARLY_DROP,
+    GARI__MUTANT_EARLY_BIRTH,
+    GARI__MUTANT_RAISE_DEAD,
+    GARI__MUTANT_TWO_PLACES,
     GARI__MUTANT_WEAK_NO_GATE,
     GARI__MUTANT_WEAK_LATE_TAG,
     GARI__MUTANT_WEAK_NO_GRACE,
-    GARI__MUTANT_WEAK_REVIVE,
     GARI__MUTANT_NO_SECOND_PROOF,
     GARI__MUTANT_FINALIZE_TWICE,
     GARI__MUTANTS
+};
+
+enum gari__steps {
+    GARI__STEP_V1_BEGIN, /* the candidates' closure is gathered, no word has been read for the proof */
+    GARI__STEP_V1_END,    /* the members' words are read, none of their fields */
+    GARI__STEP_V2_MEMBER, /* V2 comes to a member, or to the end of them; in a section */
+    GARI__STEP_V2_END,    /* all fields are read */
+    GARI__STEP_V3_END,    /* the set agrees with itself; its grace period has not begun */
+    GARI__STEP_GRACE_END, /* it is over; no word has been read again */
+    GARI__STEP_RC_END,    /* all words are read again; nothing has been committed */
+    GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
+    GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */
+    GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */
+    GARI__STEPS
 };
 
 #ifdef GARI_PERTURB
@@ -51,13 +72,25 @@ const char *const *gari__mutant_names(void);
  * certain, and in whatever place that is. */
 extern bool gari__plain;
 
+/* From now on whoever comes to the step waits there. */
+void gari__hold(enum gari__steps step);
+/* Whether somebody waits there. */
+bool gari__is_held(enum gari__steps step);
+/* Those who wait go on, and nobody waits there any more. */
+void gari__let_go(enum gari__steps step);
+/* The first of those who wait goes on. The next who comes waits. */
+void gari__let_one_go(enum gari__steps step);
+void gari__step(enum gari__steps step);
+
 #define GARI_PERTURB_POINT() gari__perturb()
+#define GARI_PERTURB_STEP(S) gari__step(GARI__STEP_##S)
 #define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
 
 #else
 
 #define GARI_PERTURB_POINT() ((void)0)
+#define GARI_PERTURB_STEP(S) ((void)0)
 #define GARI_OBSERVE(shape, object) ((void)0)
 #define GARI_MUTANT(M) 0
 

@@ -53,7 +53,7 @@ void stress_fail(const char *format, ...)
         nap(100000000);
     va_list args;
     va_start(args, format);
-    printf("FAILED: ");
+    printf("FAILED in %s: ", gari__load_acquire(&phase));
     vprintf(format, args);
     printf("\n");
     va_end(args);
@@ -68,7 +68,10 @@ bool stress_check(bool holds, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    printf(holds ? "ok: " : "FAILED: ");
+    if (holds)
+        printf("ok: ");
+    else
+        printf("FAILED in %s: ", gari__load_acquire(&phase));
     vprintf(format, args);
     printf("\n");
     va_end(args);
@@ -94,7 +97,9 @@ static void on_crash(int number)
         sigaction(crashes[i], &before[i], NULL);
     if (failed)
         return; /* stress_fail's own abort */
-    put("FAILED: a crash\nreplay: ");
+    put("FAILED in ");
+    put(gari__load_acquire(&phase));
+    put(": a crash\nreplay: ");
     put(replay);
     put("\n0 passed, 1 failed\n");
     /* Returns to the fault, or to abort, and so to whoever was to be told before. */
@@ -432,7 +437,13 @@ int stress_end(void)
 {
     stress_phase("shutdown");
     size_t left = gari_shutdown(report_left, NULL);
-    stress_check(left == 0, "gari_shutdown leaves nothing: %zu objects", left);
+    gari_stats stats = stress_stats();
+    stress_check(left == 0 && stats.objects_live == 0 && stats.objects_waiting == 0 &&
+                     stats.heap_bytes == 0,
+                 "gari_shutdown leaves nothing: %zu objects found, %lu alive, %lu waiting, %lu "
+                 "bytes of heap",
+                 left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
+                 (unsigned long)stats.heap_bytes);
     print_end();
     return failed ? 1 : 0;
 }

@@ -42,6 +42,7 @@ static void end_phase(struct gari__pass *pass, enum gari__phases next)
 
 static void begin_v2(struct gari__pass *pass)
 {
+    GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
     pass->matched = 0;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
@@ -62,6 +63,7 @@ static void leave_proof(struct gari__pass *pass, enum gari__phases next)
 static void begin_again(struct gari__pass *pass)
 {
     if (++pass->attempts <= ATTEMPTS) {
+        GARI_PERTURB_STEP(V1_BEGIN);
         leave_proof(pass, GARI__V1);
         return;
     }
@@ -184,9 +186,9 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 /* Mutant: V1's look is taken when V2 comes to the member. */
 static gari_object *reread_next(struct gari__pass *pass)
 {
-    if (pass->member == pass->member_count)
+    if (!gari__member_next(pass))
         return NULL;
-    struct gari__member *member = &pass->members[pass->member++];
+    struct gari__member *member = &pass->members[pass->member - 1];
     uint64_t before = gari__count_of(member->word);
     member->word = gari__load_acquire(gari__word_of(member->object));
     *gari__scratch_at(pass, member->object) +=
@@ -201,8 +203,10 @@ static size_t v2(struct gari__pass *pass, size_t budget)
         budget = gari__walk(pass, budget, reread_next, subtract_edge);
     else
         budget = gari__walk(pass, budget, gari__member_next, subtract_edge);
-    if (budget > 0)
+    if (budget > 0) {
+        GARI_PERTURB_STEP(V2_END);
         end_phase(pass, GARI__V3);
+    }
     return budget;
 }
 
@@ -238,6 +242,7 @@ static size_t v3(struct gari__pass *pass, size_t budget)
         begin_shrink(pass);
         return budget;
     }
+    GARI_PERTURB_STEP(V3_END);
     if ((pass->words & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_LATE_TAG))
         begin_tags(pass);
     else
@@ -324,6 +329,7 @@ static size_t rc(struct gari__pass *pass, size_t budget)
 {
     if (!recheck(pass, &pass->member, &budget))
         return budget;
+    GARI_PERTURB_STEP(RC_END);
     uint64_t now = gari__now_ns();
     if (pass->failed)
         begin_shrink(pass);
@@ -382,6 +388,7 @@ size_t gari__phase_proof(struct gari__pass *pass, size_t budget)
             return look_again(pass, budget);
         if (!gari__grace_passed(pass->ticket))
             return 0;
+        GARI_PERTURB_STEP(GRACE_END);
         end_phase(pass, GARI__RC);
         return budget;
     default:

@@ -239,6 +239,7 @@ size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
 {
     budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
     if (budget > 0) {
+        GARI_PERTURB_STEP(V1_BEGIN);
         pass->phase = GARI__SCAN;
         pass->block = pass->touched;
         pass->slot = 0;

@@ -44,6 +44,7 @@ static inline gari_object *gari__queue_pop(struct gari__pass *pass)
 /* The next member, or NULL. */
 static inline gari_object *gari__member_next(struct gari__pass *pass)
 {
+    GARI_PERTURB_STEP(V2_MEMBER);
     return pass->member < pass->member_count ? pass->members[pass->member++].object : NULL;
 }
 

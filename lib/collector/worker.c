@@ -21,7 +21,7 @@
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
 #define LOCK_SPIN_NS 100000u
-#define LIMBO_TICK_NS 10000000u
+#define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
@@ -62,6 +62,7 @@ static uint64_t work(struct gari__object_thread *self)
 {
     uint64_t ticket = 0;
     enum gari__slice slice;
+    bool much;
     do {
         /* First what is dead already: it may be all that made a collection look due. */
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
@@ -71,9 +72,8 @@ static uint64_t work(struct gari__object_thread *self)
         pthread_mutex_unlock(&gari__collector.lock);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
-        if (gari__limbo_any())
-            gari__limbo_free(self, WORKER_BUDGET);
-    } while (slice == GARI__SLICE_WORKED);
+        much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
+    } while (slice == GARI__SLICE_WORKED || much);
     if (slice == GARI__SLICE_WAITS)
         return 0;
     if (gari__waiting_any(GARI__DYING))

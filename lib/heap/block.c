@@ -1,5 +1,6 @@
 #include "lib/heap/block.h"
 
+#include "concurrency/perturb.h"
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
 
@@ -182,6 +183,13 @@ static bool worth_listing(const struct gari__block *block, uint32_t count)
     return count >= (block->slots + 7) / 8 || count == gari__load_relaxed(&block->carved);
 }
 
+/* Mutant: one in 64 of the lists that are put back into an owned block is forgotten. */
+static bool lose(uint32_t state)
+{
+    static uint64_t calls;
+    return state == GARI__OWNED && gari__fetch_add_relaxed(&calls, 1) % 64 == 0;
+}
+
 void gari__block_free(struct gari__block *block, uint32_t head, uint32_t tail, uint32_t count)
 {
     /* Read now: once the slots are back the block may be released and the descriptor reused. */
@@ -190,6 +198,8 @@ void gari__block_free(struct gari__block *block, uint32_t head, uint32_t tail, u
     uint64_t now;
     uint32_t total, state;
     bool empty;
+    if (GARI_MUTANT(LOST_FREE) && lose(GARI__FREED_STATE(old)))
+        return;
     do {
         gari__store_relaxed(&block->side[tail - 1].link, (uint16_t)GARI__FREED_HEAD(old));
         total = GARI__FREED_COUNT(old) + count;

@@ -35,7 +35,7 @@ bool gari__count_try_up(gari_object *object)
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
     do {
-        if (!gari__is_alive(old))
+        if (!gari__is_alive(old) && !GARI_MUTANT(RAISE_DEAD))
             return false;
     } while (!gari__cas_acq_rel(word, &old, old + step));
     if (gari__unlikely(old & GARI__COUNT_HIGH))

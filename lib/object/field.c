@@ -4,6 +4,33 @@
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 
+/* Mutant: what has left a field in a user's section, and is given back after that. */
+static __thread gari_object *put_off;
+
+/* In gari's own section. Returns what is to be given back now. */
+static gari_object *put_off_drop(gari_object *object)
+{
+    gari__section_end();
+    bool nested = gari__in_section();
+    gari__section_begin();
+    if (!nested || !object)
+        return object;
+    gari_object *before = put_off;
+    put_off = object;
+    return before;
+}
+
+static void drop_put_off(void)
+{
+    if (!put_off || gari__in_section())
+        return;
+    gari_object *object = put_off;
+    put_off = NULL;
+    GARI_PERTURB_POINT();
+    GARI_PERTURB_STEP(DROP);
+    gari_decref(object);
+}
+
 void gari_read_begin(void)
 {
     gari__section_begin();
@@ -12,6 +39,8 @@ void gari_read_begin(void)
 void gari_read_end(void)
 {
     gari__section_end();
+    if (GARI_MUTANT(LATE_DECREF))
+        drop_put_off();
 }
 
 /* The replaced value has left the field: gives its reference back (R3). Ends the section, in which
@@ -19,14 +48,13 @@ void gari_read_end(void)
 static void end_with_drop(struct gari__object_thread *self, gari_object *old, const char *call)
 {
     bool died = false;
-    if (GARI_MUTANT(LATE_DECREF)) {
-        gari__section_end();
-        GARI_PERTURB_POINT();
-        gari__section_begin();
-    }
+    if (GARI_MUTANT(LATE_DECREF))
+        old = put_off_drop(old);
     GARI_PERTURB_POINT();
-    if (old)
+    if (old) {
+        GARI_PERTURB_STEP(DROP);
         died = gari__count_down(self, old, call);
+    }
     gari__section_end();
     gari__settle(self, died ? old : NULL);
 }
@@ -64,6 +92,17 @@ void *gari_slot_borrow(gari_slot *slot)
     return gari__load_acquire(&slot->pointer);
 }
 
+/* Mutant: what is going to be replaced is given back before. */
+static void drop_early(struct gari__object_thread *self, gari_slot *slot)
+{
+    gari_object *old = gari__load_acquire(&slot->pointer);
+    if (!old)
+        return;
+    if (gari__count_down(self, old, "gari_store"))
+        gari__death_push(self, old);
+    GARI_PERTURB_STEP(DROP);
+}
+
 void gari_slot_store(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_store");
@@ -75,11 +114,15 @@ void gari_slot_store(gari_slot *slot, void *object)
     gari_object *seen = gari__load_relaxed(&slot->pointer);
     if (seen)
         __builtin_prefetch(seen, 1);
-    if (object)
+    if (object && !GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
+    if (GARI_MUTANT(EARLY_DROP))
+        drop_early(self, slot);
     GARI_PERTURB_POINT();
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
-    end_with_drop(self, old, "gari_store");
+    end_with_drop(self, GARI_MUTANT(EARLY_DROP) ? NULL : old, "gari_store");
+    if (object && GARI_MUTANT(LATE_COUNT))
+        gari__count_up(object, "gari_store");
     gari__leave(self);
 }
 

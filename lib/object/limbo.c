@@ -208,7 +208,7 @@ static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__bloc
 #endif
     /* The version stays (R7). */
     uint64_t word = gari__load_relaxed(gari__word_of(object));
-    uint64_t kept = GARI_MUTANT(REBORN_VERSION) ? 0 : word & GARI__VERSION_MASK;
+    uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;
     gari__store_release(gari__word_of(object), kept);
 
     if (gari__unlikely(run->block != block || run->count == 0)) {

@@ -34,6 +34,9 @@ static GARI__INLINE void *bring_to_life(struct gari__object_thread *self,
 {
     size_t body = block->slot_size ? block->slot_size : size;
     gari__asan_unpoison(object, body);
+    if (GARI_MUTANT(EARLY_BIRTH))
+        gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
+    GARI_PERTURB_STEP(BIRTH);
     if (gari__likely(!block->zeroed))
         zero((char *)(object + 1), body - sizeof(gari_object));
     if (gari__unlikely(shape->has_items))

@@ -104,9 +104,7 @@ gari_object *gari__weak_get(struct gari__weak *weak)
     gari__section_begin();
     gari_object *object = pass_gate(weak);
     GARI_PERTURB_POINT();
-    if (object && GARI_MUTANT(WEAK_REVIVE))
-        gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
-    else if (object && !gari__count_try_up(object))
+    if (object && !gari__count_try_up(object))
         object = NULL;
     gari__section_end();
     return object;
