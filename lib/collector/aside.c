@@ -142,6 +142,8 @@ size_t gari__phase_set_aside(struct gari__pass *pass, size_t budget)
 
 size_t gari__phase_clear(struct gari__pass *pass, size_t budget)
 {
+    if (pass->member == 0)
+        GARI_PERTURB_STEP(COMMITTED);
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         if (gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK)

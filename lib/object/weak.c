@@ -79,6 +79,7 @@ static gari_object *pass_gate(struct gari__weak *weak)
         if (!(target & GARI__WEAK_TAG) || GARI_MUTANT(WEAK_NO_GATE))
             return (gari_object *)(target & ~GARI__WEAK_TAG);
         GARI_PERTURB_POINT();
+        GARI_PERTURB_STEP(WEAK_TAG);
         uint64_t now = gari__load_acquire(&gate);
         gari_object *object = (gari_object *)(target & ~GARI__WEAK_TAG);
         switch (GATE_STATE(now)) {
@@ -104,6 +105,7 @@ gari_object *gari__weak_get(struct gari__weak *weak)
     gari__section_begin();
     gari_object *object = pass_gate(weak);
     GARI_PERTURB_POINT();
+    GARI_PERTURB_STEP(WEAK_READ);
     if (object && !gari__count_try_up(object))
         object = NULL;
     gari__section_end();
