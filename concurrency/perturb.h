@@ -50,7 +50,7 @@ enum gari__steps {
     GARI__STEP_GRACE_END, /* it is over; no word has been read again */
     GARI__STEP_RC_END,    /* all words are read again; nothing has been committed */
     GARI__STEP_COMMITTED, /* counts are zero; weak references have not been emptied */
-    GARI__STEP_WEAK_TAG,  /* a weak get has met a tag and not yet looked at the gate; in a section */
+    GARI__STEP_WEAK_TAG, /* a weak get has met a tag and not yet looked at the gate; in a section */
     GARI__STEP_WEAK_READ, /* it is about to count the object up; in the section */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
     GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */

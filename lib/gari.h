@@ -276,7 +276,8 @@ typedef struct gari_weakref {
  * or dies with the object as part of the same garbage. When a callback has begun, dropping the weak
  * reference does not wait for it: keep what arg points to until then. Callbacks of one object are
  * queued the latest first. Returns an owned reference, or NULL when there is no memory. */
-GARI_API gari_weakref *gari_weakref_new(gari_object *object, void (*callback)(void *arg), void *arg);
+GARI_API gari_weakref *gari_weakref_new(gari_object *object, void (*callback)(void *arg),
+                                        void *arg);
 
 /* The object: an owned reference, or NULL when it has died. Never a dying object; never NULL for an
  * object that lives on, but for one thing: a weak reference with a callback is emptied before the
@@ -356,7 +357,8 @@ GARI_API int gari_weakset_add(gari_weakset *set, gari_object *object);
 GARI_API bool gari_weakset_discard(gari_weakset *set, gari_object *object);
 GARI_API bool gari_weakset_contains(gari_weakset *set, const gari_object *object);
 GARI_API size_t gari_weakset_count(gari_weakset *set);
-GARI_API int gari_weakset_each(gari_weakset *set, void (*visit)(void *object, void *arg), void *arg);
+GARI_API int gari_weakset_each(gari_weakset *set, void (*visit)(void *object, void *arg),
+                               void *arg);
 
 /* ---- Finalizers --------------------------------------------------------------------------- */
 
@@ -476,21 +478,21 @@ typedef struct gari_generation_stats {
 typedef struct gari_stats {
     size_t struct_size; /* in: sizeof(gari_stats) */
     gari_generation_stats generation[3];
-    uint64_t allocated;        /* objects ever made */
-    uint64_t freed_by_count;   /* whose last reference was dropped */
-    uint64_t freed_by_cycles;  /* found by the collector */
-    uint64_t objects_live;     /* neither */
-    uint64_t bytes_live;       /* their sizes, with headers */
-    uint64_t objects_waiting;  /* dead, their memory waiting for a grace period */
-    uint64_t bytes_waiting;    /* its size */
-    uint64_t heap_bytes;       /* taken from the system and in use, all in */
-    uint64_t heap_peak_bytes;  /* the most it has been */
-    uint64_t grace_periods;    /* waited for */
-    uint64_t grace_longest_ns; /* the longest of them */
-    uint64_t longest_wait_ns;  /* the longest time that gari held up a thread in a call other than
+    uint64_t allocated;          /* objects ever made */
+    uint64_t freed_by_count;     /* whose last reference was dropped */
+    uint64_t freed_by_cycles;    /* found by the collector */
+    uint64_t objects_live;       /* neither */
+    uint64_t bytes_live;         /* their sizes, with headers */
+    uint64_t objects_waiting;    /* dead, their memory waiting for a grace period */
+    uint64_t bytes_waiting;      /* its size */
+    uint64_t heap_bytes;         /* taken from the system and in use, all in */
+    uint64_t heap_peak_bytes;    /* the most it has been */
+    uint64_t grace_periods;      /* waited for */
+    uint64_t grace_longest_ns;   /* the longest of them */
+    uint64_t longest_wait_ns;    /* the longest time that gari held up a thread in a call other than
                                    gari_collect, gari_step and gari_shutdown, beyond its fast path */
-    uint64_t helped;           /* slices of gari's work done inside calls of the user's threads */
-    uint64_t threads;          /* attached now */
+    uint64_t helped;             /* slices of gari's work done inside calls of the user's threads */
+    uint64_t threads;            /* attached now */
     uint64_t finalizers_called;  /* finalizers and callbacks, ever */
     uint64_t finalizers_waiting; /* queued; a garbage set counts as one */
 } gari_stats;

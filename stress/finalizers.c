@@ -154,7 +154,6 @@ int main(int argc, char **argv)
     stress_check_shadow(gari__load_relaxed(&count_untagged));
     stress_check(gari__load_relaxed(&finalizations) == stress_births(),
                  "every object was finalized: %lu of %lu",
-                 (unsigned long)gari__load_relaxed(&finalizations),
-                 (unsigned long)stress_births());
+                 (unsigned long)gari__load_relaxed(&finalizations), (unsigned long)stress_births());
     return stress_end();
 }

@@ -38,7 +38,9 @@ fails() { # MUTANT BY
 
 # The first violation is in that schedule, and it is one: the schedule did come about. With both ways
 # that objects take through the collector.
-by_schedule() { # MUTANT SCHEDULE
+by_schedule() { # MUTANT SCHEDULE [PROGRAM]
+    # shellcheck disable=SC2086
+    schedules=$(path_of "${3:-schedules}" $programs) || exit 2
     for plain in "" --plain; do
         timeout 60 "$schedules" --mutant "$1" $plain >"$log" 2>&1
         if noticed $? && grep FAILED "$log" | head -n 1 | grep -v "in another way" |
@@ -66,7 +68,6 @@ by_chance() { # MUTANT PROGRAM
 }
 
 programs=$*
-schedules=$(path_of schedules "$@") || exit 2
 
 by_schedule late-decref drop
 by_schedule no-grace drop
@@ -88,6 +89,17 @@ by_schedule two-proofs "two proofs"
 by_schedule move-no-candidate move
 by_schedule late-clear "clear first"
 
+by_schedule weak-no-gate before-commit weakschedules
+by_schedule weak-late-tag before-commit weakschedules
+by_schedule weak-no-grace after-commit weakschedules
+by_schedule no-second-proof "[a-z-]*" weakschedules
+by_schedule finalize-twice second-proof weakschedules
+by_schedule no-grace before-tag weakschedules
+by_schedule raise-dead after-commit weakschedules
+
+by_chance weak-no-gate weakgets
+by_chance no-second-proof finalizers
+by_chance finalize-twice finalizers
 by_chance no-grace readers
 by_chance no-reuse-grace graph
 by_chance no-recheck moves

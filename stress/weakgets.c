@@ -151,7 +151,7 @@ static void work(struct stress_worker *worker)
         }
         check_owned(ring, id);
         gari_decref(ring);
-        if (stress_once_in(worker, 8)) {
+        if (stress_once_in(worker, 64)) {
             stress_await_proof(worker);
             ring = get(at);
             if (ring)

@@ -380,11 +380,16 @@ static const struct schedule {
     const char *name;
     void (*play)(void);
 } schedules[] = {
-    {"before-commit", before_commit}, {"before-recheck", before_recheck},
-    {"before-tag", before_tag},       {"after-commit", after_commit},
-    {"decided", decided},             {"last-decref", last_decref},
-    {"not-finalized", not_finalized}, {"aside", aside},
-    {"second-proof", second_proof},   {"second-commit", second_commit},
+    {"before-commit", before_commit},
+    {"before-recheck", before_recheck},
+    {"before-tag", before_tag},
+    {"after-commit", after_commit},
+    {"decided", decided},
+    {"last-decref", last_decref},
+    {"not-finalized", not_finalized},
+    {"aside", aside},
+    {"second-proof", second_proof},
+    {"second-commit", second_commit},
     {"claim", claim},
 };
 

@@ -79,7 +79,8 @@ struct child {
     gari_object header;
     GARI_REF(gari_weakref) parent;
 };
-static const gari_type child_type = GARI_TYPE(struct child, .refs = GARI_REFS(struct child, parent));
+static const gari_type child_type =
+    GARI_TYPE(struct child, .refs = GARI_REFS(struct child, parent));
 
 Test(weakref, in_a_field_breaks_a_cycle)
 {

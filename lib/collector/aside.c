@@ -13,7 +13,7 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t finalized;
-    struct gari__finalize_set *ready; /* their finalizers have run */
+    struct gari__finalize_set *ready; /* their finalizers have run; read without the lock */
     size_t outstanding;               /* sets whose finalizers have not all run */
 } aside = {.lock = PTHREAD_MUTEX_INITIALIZER, .finalized = PTHREAD_COND_INITIALIZER};
 
@@ -162,7 +162,7 @@ void gari__upcall_finalized(struct gari__finalize_set *set)
 {
     pthread_mutex_lock(&aside.lock);
     set->next = aside.ready;
-    aside.ready = set;
+    gari__store_relaxed(&aside.ready, set);
     aside.outstanding--;
     gari__store_relaxed(&gari__collector.open, true);
     pthread_cond_broadcast(&aside.finalized);

@@ -1,9 +1,9 @@
 /* Where finalizers run: gari's own thread for them, or the service's. */
+#include "lib/object/finalize.h"
 #include "concurrency/fatal.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
 #include "lib/object/death.h"
-#include "lib/object/finalize.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -50,8 +50,7 @@ static void ensure_thread(void)
         gari__load_relaxed(&gari__finalize_queued_only) || gari__worker_barred())
         return;
     finalizer.stop = false;
-    finalizer.has_thread =
-        gari__thread_create(&finalizer.thread, "gari-finalizer", finalizer_main);
+    finalizer.has_thread = gari__thread_create(&finalizer.thread, "gari-finalizer", finalizer_main);
     finalizer.started = finalizer.has_thread;
 }
 

@@ -108,11 +108,11 @@ struct gari__pass {
      * that the proof refuses come after the others in the array. */
     uint32_t held;
     size_t held_count;
-    size_t committed;                  /* those that are ours, and need no release */
-    size_t released;                   /* those of the rest that have been released */
-    size_t aside_count;                /* SPLIT, SET_ASIDE: members that are to be put aside */
-    struct gari__finalize_set *set;    /* where they go */
-    struct gari__callback *calls;      /* to be queued at the end */
+    size_t committed;               /* those that are ours, and need no release */
+    size_t released;                /* those of the rest that have been released */
+    size_t aside_count;             /* SPLIT, SET_ASIDE: members that are to be put aside */
+    struct gari__finalize_set *set; /* where they go */
+    struct gari__callback *calls;   /* to be queued at the end */
     uint64_t ticket;
     uint64_t looked_ns; /* when the last look at all the words began */
     size_t look;        /* how far the look in progress is; member_count: there is none */

@@ -37,6 +37,7 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         const struct gari__shape *shape = gari__shape_of(object);
+        GARI_OBSERVE(shape, object);
         if (!shape->type.dispose)
             continue;
         self->callbacks++;

@@ -30,8 +30,8 @@
 
 /* Runs of objects that wait for the same thing, linked through side[]. */
 enum gari__waits {
-    GARI__DYING, /* count zero, not yet taken apart */
-    GARI__LIMBO, /* taken apart, waiting for a grace period */
+    GARI__DYING,      /* count zero, not yet taken apart */
+    GARI__LIMBO,      /* taken apart, waiting for a grace period */
     GARI__UNFINISHED, /* alive, held by the queue of finalizers */
     GARI__WAITS
 };

@@ -64,7 +64,8 @@ static inline bool gari__needs_suspicion(uint64_t word)
 }
 
 /* The count has come to zero by `old` minus one, but something else holds the object. */
-__attribute__((cold)) void gari__count_still_held(struct gari__object_thread *self, gari_object *object, uint64_t old);
+__attribute__((cold)) void gari__count_still_held(struct gari__object_thread *self,
+                                                  gari_object *object, uint64_t old);
 
 /* One counted reference less, in a section. True when it was the last: the caller owns the death and
  * must hand the object to gari__death_push. An object that is still to be finalized goes to the

@@ -182,8 +182,8 @@ static size_t run(struct gari__object_thread *self, size_t budget, enum manner m
             if (!begin && self->dying_count > TIMED)
                 begin = gari__now_ns();
         }
-        if (budget == 0 || self->manner == OWN ||
-            (self->manner == SETTLE && self->claimed_count) || !fetch_dying(self))
+        if (budget == 0 || self->manner == OWN || (self->manner == SETTLE && self->claimed_count) ||
+            !fetch_dying(self))
             break;
         self->manner = HELP;
     }

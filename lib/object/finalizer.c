@@ -6,6 +6,7 @@
 #include "lib/object/weak.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #undef gari_finalize_new
 
@@ -21,7 +22,7 @@ struct record {
 static struct {
     pthread_mutex_t lock;
     struct record *newest;
-    bool exit_known;
+    pid_t process; /* whose exit it is; 0: not known to it yet */
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* The record is called or detached: the registry's hold on it ends. */
@@ -76,11 +77,18 @@ void gari__finalizers_at_exit(void)
     }
 }
 
+/* The exit of a child that was forked is not the one that is meant. */
+static void at_exit(void)
+{
+    if (registry.process == getpid())
+        gari__finalizers_at_exit();
+}
+
 static void enroll(struct record *record)
 {
     pthread_mutex_lock(&registry.lock);
-    if (!registry.exit_known)
-        registry.exit_known = atexit(gari__finalizers_at_exit) == 0;
+    if (!registry.process && atexit(at_exit) == 0)
+        registry.process = getpid();
     record->registered = record->at_exit = true;
     record->older = registry.newest;
     if (record->older)

@@ -220,8 +220,8 @@ static void retag(gari_object *object, bool tagged)
     /* Release: whoever acquires the tag sees the gate that it is for. Only this and a death write here,
      * both under the lock. */
     if (target)
-        gari__store_release(&weak->target, tagged ? target | GARI__WEAK_TAG
-                                                  : target & ~GARI__WEAK_TAG);
+        gari__store_release(&weak->target,
+                            tagged ? target | GARI__WEAK_TAG : target & ~GARI__WEAK_TAG);
     pthread_mutex_unlock(lock);
 }
 

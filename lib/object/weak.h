@@ -22,9 +22,9 @@ struct gari__callback {
     void (*fn)(void *arg);
     void *arg;
     struct gari__weak *weak; /* with a reference of its own */
-    gari_weakref *owner; /* or NULL; under the control block's lock while ARMED */
-    int state;           /* atomically */
-    uint32_t refs;       /* the owner's and the list's; atomically */
+    gari_weakref *owner;     /* or NULL; under the control block's lock while ARMED */
+    int state;               /* atomically */
+    uint32_t refs;           /* the owner's and the list's; atomically */
 };
 
 enum gari__callback_states {

@@ -47,8 +47,8 @@ static uint64_t hash_of(const void *key, size_t size)
 static struct entry **find(const struct table *table, const void *key, size_t size, uint64_t hash)
 {
     struct entry **link = &table->buckets[hash & (table->bucket_count - 1)];
-    while (*link && ((*link)->hash != hash || (*link)->size != size ||
-                     memcmp((*link)->key, key, size) != 0))
+    while (*link &&
+           ((*link)->hash != hash || (*link)->size != size || memcmp((*link)->key, key, size) != 0))
         link = &(*link)->next;
     return link;
 }
@@ -103,7 +103,8 @@ static bool make_room(struct table *table)
 static struct table *table_new(void)
 {
     struct table *table = gari__memory_new(sizeof *table);
-    struct entry **buckets = table ? gari__memory_new(FIRST_BUCKETS * sizeof(struct entry *)) : NULL;
+    struct entry **buckets =
+        table ? gari__memory_new(FIRST_BUCKETS * sizeof(struct entry *)) : NULL;
     if (!buckets) {
         gari__memory_free(table);
         return NULL;
@@ -285,7 +286,8 @@ size_t gari_weakmap_count(gari_weakmap *map)
 }
 
 int gari_weakmap_each(gari_weakmap *map,
-                      void (*visit)(const void *key, size_t size, void *object, void *arg), void *arg)
+                      void (*visit)(const void *key, size_t size, void *object, void *arg),
+                      void *arg)
 {
     size_t number;
     struct visited *all = snapshot(map->table_, &number);
