@@ -82,8 +82,10 @@ static void file_staged(struct gari__object_thread *self, struct gari__object_th
     }
 }
 
-void gari__candidates_relieve_slow(struct gari__object_thread *self)
+void gari__candidates_relieve(struct gari__object_thread *self)
 {
+    if (gari__likely(!gari__candidates_full(self)))
+        return;
     /* If somebody else is emptying the ring there is nothing to do; should it fill up all the same,
      * gari__suspect files one by one. */
     if (pthread_mutex_trylock(&self->drain_lock) != 0)

@@ -43,21 +43,31 @@ bool gari__count_try_up(gari_object *object)
     return true;
 }
 
-void gari__count_still_held(struct gari__object_thread *self, gari_object *object, uint64_t old)
+/* Finalizers come first: the flag holds the object. Others may count it up (a borrower, a weak get) and
+ * down again; whoever finds it at zero with the flag and takes the flag for a reference, in one step,
+ * finalizes it. The object's memory stays until the end of the section. */
+static void claim(struct gari__object_thread *self, gari_object *object, uint64_t word)
 {
-    uint64_t *word = gari__word_of(object);
-    old -= GARI__COUNT_ONE;
-    /* Others may count it up from here on (a borrower, a weak get) and down again: whoever finds it at
-     * zero with the flag and takes both back in one step finalizes it. The object's memory stays until
-     * the end of the section. */
-    while (!gari__is_counted(old) && (old & GARI__UNFINALIZED)) {
-        uint64_t claimed = (old & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
+    while (!gari__is_counted(word) && (word & GARI__UNFINALIZED)) {
+        uint64_t claimed = (word & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
         GARI_PERTURB_POINT();
-        if (gari__cas_acq_rel(word, &old, claimed)) {
+        if (gari__cas_acq_rel(gari__word_of(object), &word, claimed)) {
             gari__finalize_claimed(self, object);
             return;
         }
     }
+}
+
+bool gari__count_last(struct gari__object_thread *self, gari_object *object, uint64_t old)
+{
+    if (old & GARI__IMMORTAL)
+        return false;
+    if (old & GARI__UNFINALIZED) {
+        claim(self, object, old - GARI__COUNT_ONE);
+        return false;
+    }
+    gari__weak_died(object);
+    return true;
 }
 
 gari_object *gari_incref(gari_object *object)

@@ -63,9 +63,9 @@ static inline bool gari__needs_suspicion(uint64_t word)
     return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
 }
 
-/* The count has come to zero by `old` minus one, but something else holds the object. */
-__attribute__((cold)) void gari__count_still_held(struct gari__object_thread *self,
-                                                  gari_object *object, uint64_t old);
+/* The count has come to zero by `old` minus one, and something else holds the object or wants to know. */
+__attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
+                                            uint64_t old);
 
 /* One counted reference less, in a section. True when it was the last: the caller owns the death and
  * must hand the object to gari__death_push. An object that is still to be finalized goes to the
@@ -81,10 +81,8 @@ static inline bool gari__count_down(struct gari__object_thread *self, gari_objec
     }
     if (gari__unlikely(!gari__is_counted(old)))
         gari__fatal_dead(object, call);
-    if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED))) {
-        gari__count_still_held(self, object, old);
-        return false;
-    }
+    if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
+        return gari__count_last(self, object, old);
     return true;
 }
 

@@ -7,7 +7,6 @@
 #include "lib/object/finalize.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
-#include "lib/object/weak.h"
 
 /* Edges of a very large object that are dropped before those that died of it are looked at. */
 #define PART 64u
@@ -92,8 +91,6 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool alone = block->slots == 1;
     size_t at = alone ? block->resume : 0;
-    if (gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK) && at == 0)
-        gari__weak_died(object);
     if (at == 0)
         GARI_OBSERVE(shape, object);
     if (shape->type.dispose && at == 0) {
@@ -245,7 +242,8 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
 {
     if (dead)
         gari__death_push(self, dead);
-    gari__candidates_relieve(self);
+    if (gari__unlikely(gari__candidates_full(self)))
+        gari__candidates_relieve(self);
     if (!self->unwinding)
         run(self, GARI__DEATH_BUDGET, SETTLE);
 }
