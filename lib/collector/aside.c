@@ -127,6 +127,8 @@ size_t gari__phase_set_aside(struct gari__pass *pass, size_t budget)
     }
     if (pass->member < pass->member_count)
         return budget;
+    if (set->at == 0 && pass->tagged && gari__gate_is_broken())
+        set->touched = true; /* who has a member of the rest may reach this */
     for (; set->at < set->count && budget > 0; set->at++, budget--) {
         struct gari__member *member = &set->members[set->at];
         if (!set->touched && (member->word & GARI__HAS_WEAK))

@@ -205,6 +205,11 @@ bool gari__gate_decide(void)
     return gari__cas_strong_acq_rel(&gate, &open, number | DECIDED) || GARI_MUTANT(WEAK_NO_GATE);
 }
 
+bool gari__gate_is_broken(void)
+{
+    return GATE_STATE(gari__load_acquire(&gate)) == BROKEN;
+}
+
 void gari__gate_shut(void)
 {
     gari__store_release(&gate, (gari__load_relaxed(&gate) & ~(uint64_t)3) | SHUT);

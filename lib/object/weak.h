@@ -72,6 +72,8 @@ void gari__weak_died(gari_object *object);
 void gari__gate_open(void);
 /* Decides the proof: false when a weak get has broken it off. */
 bool gari__gate_decide(void);
+/* Whether a weak get has broken the open proof off (a hint: it may do so a moment later). */
+bool gari__gate_is_broken(void);
 /* The proof is given up, or its commit complete. */
 void gari__gate_shut(void);
 
