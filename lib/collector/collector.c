@@ -54,6 +54,7 @@ bool gari__upcall_exhausted(struct gari__object_thread *self)
     if (!may_collect(self) || gari__in_section())
         return false;
     gari__drive_collection(self, 2);
+    gari__drive_finalizers(self, gari__finalizers_by_hand());
     gari__drive_tidy(self);
     return true;
 }
@@ -101,7 +102,7 @@ size_t gari_collect(int generation)
         gari__drive_tidy(self);
         if (by_hand && gari__finalize_any()) {
             /* Of what has died only now. */
-            gari__finalize_run(self, SIZE_MAX);
+            gari__finalize_run(self, GARI__FINALIZE_SOME);
             gari__drive_tidy(self);
         }
     }

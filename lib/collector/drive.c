@@ -135,7 +135,7 @@ uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
     for (int round = 0; round < FINALIZE_ROUNDS; round++) {
         size_t called = 0;
         if (by_hand)
-            called = gari__finalize_run(self, SIZE_MAX);
+            called = gari__finalize_run(self, GARI__FINALIZE_SOME);
         else if (!gari__load_relaxed(&gari__finalize_queued_only))
             gari__aside_wait(FINALIZE_WAIT_NS);
         bool resumed = false;

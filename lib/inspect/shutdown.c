@@ -81,7 +81,7 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
         gari__drive_collection(self, 2);
         gari__drive_finalizers(self, true);
         gari__drive_tidy(self);
-        gari__finalize_run(self, SIZE_MAX);
+        gari__finalize_run(self, GARI__FINALIZE_SOME);
         struct gari__tally sum = gari__tally_sum();
         if (freed == sum.freed_by_count + sum.freed_by_cycles && !gari__finalize_any())
             break;

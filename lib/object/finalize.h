@@ -17,6 +17,9 @@
 /* Finalizers that drop the last reference to what has a finalizer: so many run inside each other. */
 #define GARI__FINALIZE_DEPTH 4u
 
+/* Called at most before the collector goes on: a finalizer may make more of its kind for ever. */
+#define GARI__FINALIZE_SOME ((size_t)1 << 16)
+
 /* An object that the collector works on, and its word as last seen. */
 struct gari__member {
     gari_object *object;

@@ -1,6 +1,7 @@
 /* gari_finalize: functions to be called when an object dies, or at exit. */
 #include "lib/object/finalizer.h"
 
+#include "concurrency/fatal.h"
 #include "lib/heap/memory.h"
 #include "lib/object/count.h"
 #include "lib/object/weak.h"
@@ -113,6 +114,8 @@ static const gari_type handle_type = {.struct_size = sizeof(gari_type),
 gari_finalize *gari_finalize_new(gari_object *object, void (*fn)(void *arg), void *arg)
 {
     struct gari__object_thread *self = gari__enter("gari_finalize_new");
+    if (!object || !fn)
+        gari__fatal("gari_finalize_new: the object or the function is NULL");
     if (!gari__is_counted(gari__load_relaxed(gari__word_of(object))))
         gari__fatal_dead(object, "gari_finalize_new");
     struct record *record = gari__memory_new(sizeof *record);

@@ -1,4 +1,5 @@
 /* Weak references, as gari's users see them. */
+#include "concurrency/fatal.h"
 #include "lib/object/count.h"
 #include "lib/object/weak.h"
 
@@ -47,6 +48,8 @@ static const gari_type armed_type = {.struct_size = sizeof(gari_type),
 gari_weakref *gari_weakref_new(gari_object *object, void (*fn)(void *arg), void *arg)
 {
     struct gari__object_thread *self = gari__enter("gari_weakref_new");
+    if (!object)
+        gari__fatal("gari_weakref_new: the object is NULL");
     if (!gari__is_counted(gari__load_relaxed(gari__word_of(object))))
         gari__fatal_dead(object, "gari_weakref_new");
     struct gari__weak *weak = gari__weak_hold(object);
