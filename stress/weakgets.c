@@ -92,15 +92,17 @@ static struct ring *get(unsigned at)
 {
     gari_read_begin();
     struct place *place = gari_borrow(&places[at]);
+    /* A place that is dying has lost its reference. */
+    gari_weakref *weakref = place ? gari_borrow(&place->weakref) : NULL;
     struct ring *ring = NULL;
-    if (place) {
+    if (weakref) {
         uint64_t id = place->id;
-        ring = gari_weakref_get(gari_borrow(&place->weakref));
+        ring = gari_weakref_get(weakref);
         if (ring)
             stress_tag_alive(&ring->tag, id, "got");
         else if (gari__load_acquire(shadow_life_of(id)) == shadow_alive(id)) {
             /* Dead, but not yet disposed of: so it must stay. */
-            if (gari_weakref_get(gari_borrow(&place->weakref)))
+            if (gari_weakref_get(weakref))
                 stress_fail("a weak reference read NULL, then its object");
         }
     }

@@ -294,6 +294,25 @@ static void not_finalized(void)
     gari_decref(weakref);
 }
 
+/* The same, and before it is put aside it is cut and dropped, so that it is finalized and dies by count. */
+static void died(void)
+{
+    uint64_t id, before = gari__load_relaxed(&finalized);
+    gari_weakref *weakref = make_ring(&final_type, &id);
+    pthread_t collector = collect_up_to(GARI__STEP_RC_END);
+    struct part *owned = gari_weakref_get(weakref);
+    gari_store(&owned->next, NULL);
+    gari_decref(owned);
+    demand(stress_births() == stress_deaths(), "it has died at once");
+    demand(gari__load_relaxed(&finalized) == before + 1, "and has been finalized");
+    collect_on_from(GARI__STEP_RC_END, collector);
+    gari_run_finalizers(SIZE_MAX);
+    demand(gari__load_relaxed(&finalized) == before + 1, "once");
+    gari_decref(weakref);
+    all_is_collected();
+    stress_settle(0);
+}
+
 /* Two rings are proved together, one to be finalized. While the other is committed, a weak reference to
  * the one aside gives it out. */
 static void aside(void)
@@ -336,6 +355,8 @@ static void second_commit(void)
     gari_set_finalizers(GARI_FINALIZERS_QUEUED, NULL, NULL);
     gari_weakref *weakref = make_ring(&final_type, &id);
     gari_collect(2);
+    /* The background thread may come first. */
+    gari__hold(GARI__STEP_RC_END);
     gari_run_finalizers(SIZE_MAX);
     pthread_t collector = collect_up_to(GARI__STEP_RC_END);
     struct part *owned = gari_weakref_get(weakref);

@@ -105,6 +105,19 @@ static void hand_over(struct gari__pass *pass)
     pass->phase = GARI__END;
 }
 
+/* A reference to what the proof has seen, and to nothing else: a weak get may have given it out since,
+ * and then it may even be dead, and its slot another object. */
+static bool hold(const struct gari__member *member)
+{
+    uint64_t *word = gari__word_of(member->object), old = gari__load_relaxed(word);
+    do {
+        if (!gari__same_references(old, member->word) && !GARI_MUTANT(HOLD_BLINDLY))
+            return false;
+        GARI_PERTURB_POINT();
+    } while (!gari__cas_acq_rel(word, &old, old + GARI__VERSION_ONE + GARI__COUNT_ONE));
+    return true;
+}
+
 /* Takes a reference to each of them: from here on others see that the set lives. */
 size_t gari__phase_set_aside(struct gari__pass *pass, size_t budget)
 {
@@ -116,11 +129,11 @@ size_t gari__phase_set_aside(struct gari__pass *pass, size_t budget)
             pass->members[pass->kept++] = *member;
             continue;
         }
-        uint64_t old = gari__fetch_add_acq_rel(gari__word_of(member->object),
-                                               GARI__VERSION_ONE + GARI__COUNT_ONE);
-        set->touched |= !gari__same_references(old, member->word);
+        if (hold(member))
+            set->members[set->count++] = *member;
+        else
+            set->touched = true;
         *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-        set->members[set->count++] = *member;
         if (member->word & GARI__HAS_WEAK)
             gari__weak_untag(member->object);
         GARI_PERTURB_POINT();
