@@ -92,6 +92,7 @@ by_schedule late-clear "clear first"
 by_schedule weak-no-gate before-commit weakschedules
 by_schedule weak-late-tag before-commit weakschedules
 by_schedule weak-no-grace after-commit weakschedules
+by_schedule hold-blindly died weakschedules
 by_schedule no-second-proof "[a-z-]*" weakschedules
 by_schedule finalize-twice second-proof weakschedules
 by_schedule no-grace before-tag weakschedules

@@ -408,6 +408,7 @@ static const struct schedule {
     {"decided", decided},
     {"last-decref", last_decref},
     {"not-finalized", not_finalized},
+    {"died", died},
     {"aside", aside},
     {"second-proof", second_proof},
     {"second-commit", second_commit},

@@ -6,7 +6,7 @@
  * explores it; -DM_x breaks a rule, and pan must find an error: M_NO_GATE (a get ignores tags),
  * M_LATE_TAG (tags are set after the grace period), M_NO_GRACE (none in the proof), M_NO_LIMBO (memory is
  * freed without one), M_NO_UNTAG (the tag of what is put aside stays), M_NO_SECOND (no second proof),
- * M_BLIND (a get counts up what is dead), M_ONE_LOOK (DECIDED without a second look).
+ * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead), M_ONE_LOOK (DECIDED without a second look).
  *
  * Object 0 is a ring of one; object 1 is another, with a finalizer. Each has a weak reference; the only
  * other ways to them are what the mutators own. Words: a count, and "changed since V1" for the version.
@@ -301,16 +301,25 @@ proctype collector()
         prove(0);
         if
         :: !failed && IN(1) && !finalized ->
-#ifndef M_NO_UNTAG
-            untag(1);
-#endif
             d_step {
                 set = set & 1;
-                aside = true;
-                finalized = true;
-                cnt[1] = cnt[1] + 1;
-                changed[1] = true
+                if
+#ifdef M_HOLD_BLINDLY
+                :: true ->
+#else
+                :: changed[1] || cnt[1] != word[1]
+                :: else ->
+#endif
+                    assert(cnt[1] > 0); /* what is dead never lives again */
+                    aside = true;
+                    finalized = true;
+                    cnt[1] = cnt[1] + 1;
+                    changed[1] = true
+                fi
             }
+#ifndef M_NO_UNTAG
+            untag(1)
+#endif
         :: else
         fi;
         if
