@@ -44,6 +44,12 @@ static const char *const names[] = {
     [GARI__MUTANT_SPLICE_MOVES - 1] = "splice-moves",
     [GARI__MUTANT_SORT_MOVES - 1] = "sort-moves",
     [GARI__MUTANT_REHASH_MOVES - 1] = "rehash-moves",
+    [GARI__MUTANT_WEAK_NO_GATE - 1] = "weak-no-gate",
+    [GARI__MUTANT_WEAK_LATE_TAG - 1] = "weak-late-tag",
+    [GARI__MUTANT_WEAK_NO_GRACE - 1] = "weak-no-grace",
+    [GARI__MUTANT_HOLD_BLINDLY - 1] = "hold-blindly",
+    [GARI__MUTANT_NO_SECOND_PROOF - 1] = "no-second-proof",
+    [GARI__MUTANT_FINALIZE_TWICE - 1] = "finalize-twice",
     [GARI__MUTANTS - 1] = NULL,
 };
 

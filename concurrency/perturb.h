@@ -39,6 +39,12 @@ enum gari__mutants {
     GARI__MUTANT_SPLICE_MOVES,
     GARI__MUTANT_SORT_MOVES,
     GARI__MUTANT_REHASH_MOVES,
+    GARI__MUTANT_WEAK_NO_GATE,
+    GARI__MUTANT_WEAK_LATE_TAG,
+    GARI__MUTANT_WEAK_NO_GRACE,
+    GARI__MUTANT_HOLD_BLINDLY,
+    GARI__MUTANT_NO_SECOND_PROOF,
+    GARI__MUTANT_FINALIZE_TWICE,
     GARI__MUTANTS
 };
 
@@ -50,6 +56,9 @@ enum gari__steps {
     GARI__STEP_V3_END,    /* the set agrees with itself; its grace period has not begun */
     GARI__STEP_GRACE_END, /* it is over; no word has been read again */
     GARI__STEP_RC_END,    /* all words are read again; nothing has been committed */
+    GARI__STEP_COMMITTED, /* counts are zero; weak references have not been emptied */
+    GARI__STEP_WEAK_TAG, /* a weak get has met a tag and not yet looked at the gate; in a section */
+    GARI__STEP_WEAK_READ, /* it is about to count the object up; in the section */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
     GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */
     GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */

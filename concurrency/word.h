@@ -25,7 +25,12 @@
 #define GARI__APART ((uint64_t)1 << 1)
 #define GARI__IMMORTAL ((uint64_t)1 << 2)
 #define GARI__LEAF ((uint64_t)1 << 3)
-/* Bits 4 and 5 are free; finalizers and weak references will want them. */
+/* The object has a control block for its weak references (object/weak.h): its death has somebody to
+ * tell, and there is a way to it that is not a reference. Set once, stays for life. */
+#define GARI__HAS_WEAK ((uint64_t)1 << 4)
+/* The type has a finalizer, and it has not been run. It holds the object: at count zero it still
+ * lives, and whoever brought it there takes the flag and a reference, in one step, and finalizes. */
+#define GARI__UNFINALIZED ((uint64_t)1 << 5)
 
 #define GARI__COUNT_SHIFT 6
 #define GARI__COUNT_ONE ((uint64_t)1 << GARI__COUNT_SHIFT)
@@ -39,7 +44,15 @@ static inline uint64_t gari__count_of(uint64_t word)
     return (word & GARI__COUNT_MASK) >> GARI__COUNT_SHIFT;
 }
 
+/* Whether a counted reference can be made from a borrowed pointer. Once false it stays so for the
+ * object's life. */
 static inline bool gari__is_alive(uint64_t word)
+{
+    return (word & (GARI__COUNT_MASK | GARI__IMMORTAL | GARI__UNFINALIZED)) != 0;
+}
+
+/* Whether somebody has a counted reference. */
+static inline bool gari__is_counted(uint64_t word)
 {
     return (word & (GARI__COUNT_MASK | GARI__IMMORTAL)) != 0;
 }

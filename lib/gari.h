@@ -127,6 +127,16 @@ typedef struct gari_type {
      * acquire, and never writes to the old one again. */
     void (*traverse)(void *self, gari_visit visit, void *arg) GARI_DEFAULT_;
 
+    /* Before death, when the object has become garbage, by its count or in a cycle; at most once in a
+     * life. It is an ordinary function on an ordinary object: it may read everything that the object
+     * refers to (what dies with it is still whole), load, store, allocate, and bring the object back
+     * by storing it somewhere: then it lives, with all it reaches, and is never finalized again. No
+     * lock of gari's is held and no read section of gari's is open, so it may also block. All
+     * finalizers of a garbage cycle, and of what it reaches, run before anything of that is disposed
+     * of, in any order. Which thread: see gari_set_finalizers. A collection asked for in it is done
+     * later. */
+    void (*finalize)(void *self) GARI_DEFAULT_;
+
     /* At death, on the thread that dropped the last reference or on the collector's: gives back
      * what is not memory. The object's references are still in place but may lead to objects that
      * are dead too: borrow from them, do not load, store or take. Readers may still be looking at
@@ -261,6 +271,133 @@ GARI_API void gari_slot_init(gari_slot *slot, void *object);
  * in a cycle, but is uncollectable (see gari_garbage_get). Elsewhere it does nothing. At a death by
  * count, references that traverse does not name are never given back. */
 GARI_API void gari_traverse_failed(const void *self);
+
+/* ---- Weak references ---------------------------------------------------------------------- */
+
+/* Refers to an object without keeping it alive. An object of gari's itself, counted like any other:
+ * it can be kept in fields, shared and dropped with gari_decref. Many weak references to one object
+ * share what gari keeps for them; the first one in a block of objects costs a table of 8 bytes per
+ * object there, the first one to an object 32 bytes until that object dies. */
+typedef struct gari_weakref {
+    gari_object header;
+    void *weak_, *callback_; /* gari's */
+    uint64_t cleared_;
+} gari_weakref;
+
+/* A new weak reference to the object, to which the caller holds a reference. callback (may be NULL)
+ * is called with arg once, when the object has died and all weak references to it read NULL, on the
+ * thread that runs finalizers (gari_set_finalizers); not if the weak reference is dropped before that
+ * or dies with the object as part of the same garbage. When a callback has begun, dropping the weak
+ * reference does not wait for it: keep what arg points to until then. Callbacks of one object are
+ * queued the latest first. Returns an owned reference, or NULL when there is no memory. */
+GARI_API gari_weakref *gari_weakref_new(gari_object *object, void (*callback)(void *arg),
+                                        void *arg);
+
+/* The object: an owned reference, or NULL when it has died. Never a dying object; never NULL for an
+ * object that lives on, but for one thing: a weak reference with a callback is emptied before the
+ * object's finalizer runs in a garbage cycle, and stays so when the finalizer brings it back. Never
+ * waits; may be called in a read section, with a borrowed weak reference too. */
+GARI_API void *gari_weakref_get(gari_weakref *weakref);
+
+/* ---- Finalizing from outside -------------------------------------------------------------- */
+
+/* A function that is called once when an object dies, as Python's weakref.finalize. Unlike the
+ * callback of a weak reference it needs nobody to keep it: dropping the handle changes nothing. */
+typedef struct gari_finalize {
+    gari_object header;
+    void *record_; /* gari's */
+} gari_finalize;
+
+/* Has fn(arg) called when the object, to which the caller holds a reference, has died, on the thread
+ * that runs finalizers; or at gari_shutdown or the process's exit, the latest first, if it is still
+ * alive then (gari_finalize_set_atexit). arg must not keep the object alive. Returns an owned handle, or
+ * NULL when there is no memory. */
+GARI_API gari_finalize *gari_finalize_new(gari_object *object, void (*fn)(void *arg), void *arg);
+
+/* Calls fn(arg) now, on this thread, unless it has been called or detached. Returns whether it did. */
+GARI_API bool gari_finalize_call(gari_finalize *finalize);
+
+/* Gives it up: fn will not be called. Returns false when it has been called or detached before. */
+GARI_API bool gari_finalize_detach(gari_finalize *finalize);
+
+/* Whether fn is still to be called. */
+GARI_API bool gari_finalize_alive(const gari_finalize *finalize);
+
+/* Whether it is called at exit if its object is alive then; true at first. */
+GARI_API void gari_finalize_set_atexit(gari_finalize *finalize, bool at_exit);
+
+/* ---- Weak containers ---------------------------------------------------------------------- */
+
+/* A map from keys (strings of bytes, copied) to objects that it does not keep alive: Python's
+ * WeakValueDictionary. An object that has died is not found any more; its entry goes when the map next
+ * grows or is counted. An object of gari's itself. All calls take expected constant time, beside other
+ * threads' calls on the same map: readers side by side, writers one at a time. */
+typedef struct gari_weakmap {
+    gari_object header;
+    void *table_; /* gari's */
+} gari_weakmap;
+
+/* An empty map: an owned reference, or NULL when there is no memory. */
+GARI_API gari_weakmap *gari_weakmap_new(void);
+/* Maps the key to the object, to which the caller holds a reference. Returns 0 or ENOMEM. */
+GARI_API int gari_weakmap_set(gari_weakmap *map, const void *key, size_t size, gari_object *object);
+/* The key's object: an owned reference, or NULL. */
+GARI_API void *gari_weakmap_get(gari_weakmap *map, const void *key, size_t size);
+/* The key's object, or, if there is none, `object` after mapping the key to it, in one step. Returns an
+ * owned reference, or NULL when there is no memory. */
+GARI_API void *gari_weakmap_setdefault(gari_weakmap *map, const void *key, size_t size,
+                                       gari_object *object);
+/* Forgets the key. Returns whether it had an object that lives. */
+GARI_API bool gari_weakmap_remove(gari_weakmap *map, const void *key, size_t size);
+/* How many keys have an object that lives; drops the entries of the others. Linear. */
+GARI_API size_t gari_weakmap_count(gari_weakmap *map);
+/* Calls visit for every key that had an object when the call began, with that object borrowed until
+ * visit returns; what visit or others change meanwhile is seen or not. Returns 0 or ENOMEM (then
+ * nothing was visited). Linear. */
+GARI_API int gari_weakmap_each(gari_weakmap *map,
+                               void (*visit)(const void *key, size_t size, void *object, void *arg),
+                               void *arg);
+
+/* A set of objects, by identity, that it does not keep alive: Python's WeakSet. As the map. */
+typedef struct gari_weakset {
+    gari_object header;
+    void *table_; /* gari's */
+} gari_weakset;
+
+GARI_API gari_weakset *gari_weakset_new(void);
+/* Returns 0 or ENOMEM. */
+GARI_API int gari_weakset_add(gari_weakset *set, gari_object *object);
+/* Both return whether the object was in the set. */
+GARI_API bool gari_weakset_discard(gari_weakset *set, gari_object *object);
+GARI_API bool gari_weakset_contains(gari_weakset *set, const gari_object *object);
+GARI_API size_t gari_weakset_count(gari_weakset *set);
+GARI_API int gari_weakset_each(gari_weakset *set, void (*visit)(void *object, void *arg),
+                               void *arg);
+
+/* ---- Finalizers --------------------------------------------------------------------------- */
+
+/* Where finalizers, and callbacks of weak references and gari_finalize, run. */
+typedef enum gari_finalizers {
+    /* A finalizer whose object died by count runs in the call that dropped the last reference, if that
+     * is the user's own and outside of read sections. All else runs on a thread of gari's own, or, in
+     * manual mode, in gari_collect and gari_step. */
+    GARI_FINALIZERS_THREAD = 0,
+    /* All of them only in gari_run_finalizers (and gari_shutdown). */
+    GARI_FINALIZERS_QUEUED = 1
+} gari_finalizers;
+
+/* Chooses between them. notify (may be NULL) is called with arg when there is something to run and
+ * there was nothing before, by any thread, in the middle of any call: it may write to an eventfd or
+ * signal a condition, and must not call gari nor block. Best called before first use. Returns 0, or
+ * EINVAL. */
+GARI_API int gari_set_finalizers(gari_finalizers where, void (*notify)(void *arg), void *arg);
+
+/* Runs at most `max` of what is queued, on this thread. Returns how many were run; 0 in a callback.
+ * Fatal in a read section. */
+GARI_API size_t gari_run_finalizers(size_t max);
+
+/* Whether the object's finalizer has been run, or has begun to. */
+GARI_API bool gari_is_finalized(const gari_object *object);
 
 /* ---- Read sections ------------------------------------------------------------------------ */
 
@@ -434,21 +571,23 @@ typedef struct gari_generation_stats {
 typedef struct gari_stats {
     size_t struct_size; /* in: sizeof(gari_stats) */
     gari_generation_stats generation[3];
-    uint64_t allocated;        /* objects ever made */
-    uint64_t freed_by_count;   /* whose last reference was dropped */
-    uint64_t freed_by_cycles;  /* found by the collector */
-    uint64_t objects_live;     /* neither */
-    uint64_t bytes_live;       /* their sizes, with headers */
-    uint64_t objects_waiting;  /* dead, their memory waiting for a grace period */
-    uint64_t bytes_waiting;    /* its size */
-    uint64_t heap_bytes;       /* taken from the system and in use, all in */
-    uint64_t heap_peak_bytes;  /* the most it has been */
-    uint64_t grace_periods;    /* waited for */
-    uint64_t grace_longest_ns; /* the longest of them */
-    uint64_t longest_wait_ns;  /* the longest time that gari held up a thread in a call other than
+    uint64_t allocated;          /* objects ever made */
+    uint64_t freed_by_count;     /* whose last reference was dropped */
+    uint64_t freed_by_cycles;    /* found by the collector */
+    uint64_t objects_live;       /* neither */
+    uint64_t bytes_live;         /* their sizes, with headers */
+    uint64_t objects_waiting;    /* dead, their memory waiting for a grace period */
+    uint64_t bytes_waiting;      /* its size */
+    uint64_t heap_bytes;         /* taken from the system and in use, all in */
+    uint64_t heap_peak_bytes;    /* the most it has been */
+    uint64_t grace_periods;      /* waited for */
+    uint64_t grace_longest_ns;   /* the longest of them */
+    uint64_t longest_wait_ns;    /* the longest time that gari held up a thread in a call other than
                                    gari_collect, gari_step and gari_shutdown, beyond its fast path */
-    uint64_t helped;           /* slices of gari's work done inside calls of the user's threads */
-    uint64_t threads;          /* attached now */
+    uint64_t helped;             /* slices of gari's work done inside calls of the user's threads */
+    uint64_t threads;            /* attached now */
+    uint64_t finalizers_called;  /* finalizers and callbacks, ever */
+    uint64_t finalizers_waiting; /* queued; a garbage set counts as one */
 } gari_stats;
 
 /* Fills in *stats up to stats->struct_size, which the caller has set. Consistent enough to plot, not
@@ -635,5 +774,14 @@ template <class T> inline gari_object *gari_object_of_(T *object, const gari_wor
 #define gari_get_referents(p, list) gari_get_referents(GARI_OBJECT(p), (list))
 #define gari_is_tracked(p) gari_is_tracked(GARI_OBJECT(p))
 #define gari_type_of(p) gari_type_of(GARI_OBJECT(p))
+#define gari_is_finalized(p) gari_is_finalized(GARI_OBJECT(p))
+#define gari_weakref_new(p, callback, arg) gari_weakref_new(GARI_OBJECT(p), (callback), (arg))
+#define gari_finalize_new(p, fn, arg) gari_finalize_new(GARI_OBJECT(p), (fn), (arg))
+#define gari_weakmap_set(map, key, size, p) gari_weakmap_set((map), (key), (size), GARI_OBJECT(p))
+#define gari_weakmap_setdefault(map, key, size, p)                                                 \
+    ((__typeof__(p))gari_weakmap_setdefault((map), (key), (size), GARI_OBJECT(p)))
+#define gari_weakset_add(set, p) gari_weakset_add((set), GARI_OBJECT(p))
+#define gari_weakset_discard(set, p) gari_weakset_discard((set), GARI_OBJECT(p))
+#define gari_weakset_contains(set, p) gari_weakset_contains((set), GARI_OBJECT(p))
 
 #endif

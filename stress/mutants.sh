@@ -90,6 +90,18 @@ by_schedule two-proofs schedules "two proofs"
 by_schedule move-no-candidate lives move
 by_schedule late-clear lives "clear first"
 
+by_schedule weak-no-gate weakschedules before-commit
+by_schedule weak-late-tag weakschedules before-commit
+by_schedule weak-no-grace weakschedules after-commit
+by_schedule hold-blindly weakschedules died
+by_schedule no-second-proof weakschedules "[a-z-]*"
+by_schedule finalize-twice weakschedules second-proof
+by_schedule no-grace weakschedules before-tag
+by_schedule raise-dead weakschedules after-commit
+
+by_chance weak-no-gate weakgets
+by_chance no-second-proof finalizers
+by_chance finalize-twice finalizers
 by_chance no-grace readers
 by_chance no-reuse-grace graph
 by_chance no-recheck moves

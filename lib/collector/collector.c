@@ -62,6 +62,7 @@ bool gari__upcall_exhausted(struct gari__object_thread *self)
     if (!gari__may_collect(self) || gari__in_section())
         return false;
     gari__drive_collection(self, 2);
+    gari__drive_finalizers(self, gari__finalizers_by_hand());
     gari__drive_tidy(self);
     gari__events_deliver(self);
     return true;
@@ -90,7 +91,14 @@ size_t gari_collect(int generation)
         fatal_in_section("gari_collect");
         gari__worker_ensure("gari_collect");
         collected = gari__drive_collection(self, generation);
+        bool by_hand = gari__finalizers_by_hand();
+        collected += gari__drive_finalizers(self, by_hand);
         gari__drive_tidy(self);
+        if (by_hand && gari__finalize_any()) {
+            /* Of what has died only now. */
+            gari__finalize_run(self, GARI__FINALIZE_SOME);
+            gari__drive_tidy(self);
+        }
         gari__events_finish(self);
     }
     gari__leave(self);
@@ -121,8 +129,12 @@ bool gari_step(size_t budget)
         gari__limbo_free(self, budget);
         more = gari__limbo_any();
     }
+    bool by_hand = gari__finalizers_by_hand();
+    if (by_hand)
+        gari__finalize_run(self, budget);
     gari__events_deliver(self);
-    more = more || slice != GARI__SLICE_IDLE || gari__waiting_any(GARI__DYING);
+    more = more || slice != GARI__SLICE_IDLE || gari__waiting_any(GARI__DYING) ||
+           gari__aside_any() || (by_hand && gari__finalize_any());
     gari__leave(self);
     return more;
 }

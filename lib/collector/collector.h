@@ -108,6 +108,9 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation);
 /* Works on until no proof is open. Under the lock. */
 void gari__drive_proofs(struct gari__object_thread *self);
+/* What follows from it where there are finalizers: runs those that are queued (by_hand) or waits a moment
+ * for the thread that does, and proves what they have left. Returns the number of objects freed. */
+uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand);
 /* Works off deaths and limbo until nothing is left or, after a few rounds, others keep it going. */
 void gari__drive_tidy(struct gari__object_thread *self);
 
@@ -121,7 +124,16 @@ void gari__worker_allow(void);
 /* Odd while the background thread is at work and may have dead objects in hand; counts up at each
  * beginning and end, so that an even number that stays the same says that it had none. */
 uint64_t gari__worker_turns(void);
+bool gari__worker_barred(void);
 /* Wakes the background thread. */
 void gari__worker_kick(void);
+
+/* ---- finalize.c ---- */
+
+/* Whether whoever asks for a collection calls the finalizers himself: there is no thread for them, and
+ * the service has not taken it upon itself. */
+bool gari__finalizers_by_hand(void);
+/* Stops the finalizer thread; waits for the finalizer that it is in. */
+void gari__finalizers_stop(void);
 
 #endif

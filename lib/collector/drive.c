@@ -12,6 +12,9 @@
 #define WHOLE_BUDGET ((size_t)1 << 16)
 #define DUE_BUDGET ((size_t)1 << 13)
 #define TIDY_ROUNDS 64
+#define FINALIZE_ROUNDS 8
+/* How long gari_collect waits for the finalizers of what it has found. */
+#define FINALIZE_WAIT_NS 50000000u
 
 /* Books what the work of a whole pass costs. */
 static enum gari__progress timed_step(struct gari__pass *pass, struct gari__object_thread *self,
@@ -39,7 +42,8 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
     bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;
     gari__store_relaxed(&gari__collector.old_open, old_open);
     gari__store_relaxed(&gari__collector.open,
-                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE);
+                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE ||
+                            gari__aside_any());
     if (progress == GARI__FINISHED)
         gari__schedule_finished(pass);
     if (progress == GARI__WAITING)
@@ -47,11 +51,21 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
     return progress == GARI__WAITING ? GARI__SLICE_WAITS : GARI__SLICE_WORKED;
 }
 
+/* A set whose finalizers have run comes before anything new. */
+static bool resume_finalized(struct gari__pass *pass)
+{
+    struct gari__finalize_set *set = pass->phase == GARI__IDLE ? gari__aside_take() : NULL;
+    if (set)
+        gari__pass_resume(pass, set);
+    return set != NULL;
+}
+
 enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budget, bool begin,
                                    bool eager, uint64_t *ticket)
 {
     struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
+    resume_finalized(young);
     if (young->phase == GARI__IDLE && begin) {
         bool whole = true;
         bool asked = gari__load_relaxed(&gari__collector.schedule.queued) >= 0;
@@ -138,6 +152,31 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     if (generation < 2 && gari__collector.mode != GARI_MODE_MANUAL)
         gari__drive_slice(self, DUE_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
+    return collected;
+}
+
+uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
+{
+    uint64_t collected = 0;
+    struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
+    for (int round = 0; round < FINALIZE_ROUNDS; round++) {
+        size_t called = 0;
+        if (by_hand)
+            called = gari__finalize_run(self, GARI__FINALIZE_SOME);
+        else if (!gari__load_relaxed(&gari__finalize_queued_only))
+            gari__aside_wait(FINALIZE_WAIT_NS);
+        bool resumed = false;
+        pthread_mutex_lock(&gari__collector.lock);
+        finish(young, self);
+        while (resume_finalized(young)) {
+            finish(young, self);
+            collected += young->collected;
+            resumed = true;
+        }
+        pthread_mutex_unlock(&gari__collector.lock);
+        if (!resumed && called == 0)
+            break;
+    }
     return collected;
 }
 

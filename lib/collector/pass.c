@@ -22,6 +22,8 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
     case GARI__V1:
     case GARI__V2:
     case GARI__V3:
+    case GARI__TAG:
+    case GARI__UNTAG:
     case GARI__GRACE:
     case GARI__RC:
     case GARI__SHRINK:
@@ -31,16 +33,24 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
     case GARI__SPARE_REACHED:
     case GARI__SORT:
         return gari__phase_sift(pass, budget);
+    case GARI__READMIT:
+        return gari__phase_readmit(pass, budget);
+    case GARI__SPLIT:
+        return gari__phase_split(pass, budget);
+    case GARI__SET_ASIDE:
+        return gari__phase_set_aside(pass, budget);
     case GARI__RECLAIM:
         return gari__phase_reclaim(pass, self, budget);
     case GARI__COMMIT:
         return gari__phase_commit(pass, budget);
+    case GARI__CLEAR:
+        return gari__phase_clear(pass, budget);
     case GARI__DISPOSE:
         return gari__phase_dispose(pass, self, budget);
     case GARI__DROP:
         return gari__phase_drop(pass, self, budget);
     default:
-        return gari__phase_end(pass, budget);
+        return gari__phase_end(pass, self, budget);
     }
 }
 
@@ -66,6 +76,7 @@ void gari__pass_abandon(struct gari__pass *pass)
         pass->block = block->gathered_next;
         gari__seeds_put_back(block, true);
     }
+    gari__proof_untag(pass);
     pass->undecided = true;
     pass->member_count = 0;
     pass->phase = GARI__END;

@@ -12,6 +12,11 @@
  *   RECLAIM  counts go to zero; edges that leave the set are dropped; memory. For members of types
  *            without callbacks; with callbacks these are three phases:
  *   COMMIT DISPOSE DROP
+ *   With weak references to members, TAG follows V3 and closes the door that they are, UNTAG opens it
+ *            again when the proof fails, and CLEAR follows COMMIT: they read empty, for good
+ *   With members that are to be finalized, SPLIT and ASIDE follow RC: what those reach leaves the set,
+ *            each with a reference, and waits until its finalizers have run. Then another pass begins
+ *            with it at READMIT, and proves it once more
  *   END      tables go back; candidates without a verdict are kept
  *
  * Two passes can be open side by side: one over young objects, one over old. At most one of them is
@@ -21,7 +26,7 @@
 #ifndef GARI_COLLECTOR_PASS_H
 #define GARI_COLLECTOR_PASS_H
 
-#include "lib/object/self.h"
+#include "lib/object/finalize.h"
 
 /* A scratch word: marks, and a number: of the edges found so far; of a member, from SCAN or V1 on, of
  * the references that V2 has not found an edge for. */
@@ -31,16 +36,20 @@
 #define GARI__SEED ((uint32_t)1 << 28)
 /* Must not be taken apart while others refer to it. */
 #define GARI__STUCK ((uint32_t)1 << 27)
-#define GARI__NUMBER_MASK (GARI__STUCK - 1)
+/* To be put aside for its finalizers, or theirs that reach it. */
+#define GARI__ASIDE ((uint32_t)1 << 26)
+#define GARI__NUMBER_MASK (GARI__ASIDE - 1)
 
 enum gari__phases {
     GARI__IDLE,
     GARI__SEEDING,
     GARI__GATHER,
     GARI__SCAN,
+    GARI__READMIT,
     GARI__V1,
     GARI__V2,
     GARI__V3,
+    GARI__TAG,
     GARI__GRACE,
     GARI__RC,
     GARI__SHRINK,
@@ -48,16 +57,15 @@ enum gari__phases {
     GARI__SPARE,
     GARI__SPARE_REACHED,
     GARI__SORT,
+    GARI__UNTAG,
+    GARI__SPLIT,
+    GARI__SET_ASIDE,
     GARI__RECLAIM,
     GARI__COMMIT,
+    GARI__CLEAR,
     GARI__DISPOSE,
     GARI__DROP,
     GARI__END
-};
-
-struct gari__member {
-    gari_object *object;
-    uint64_t word; /* as V1, or SCAN in its place, saw it */
 };
 
 /* Objects whose edges are still to be walked: a stack, and before it a few that are being fetched
@@ -105,8 +113,23 @@ struct gari__pass {
     bool failed;    /* in this round of the proof */
     bool callbacks; /* some members' types have dispose or reclaim */
     bool sift;      /* some members may not be taken apart */
+    bool sifted;    /* since the last V1: those have been taken out, */
+    bool split;     /* what is to be finalized has been put aside, */
+    bool reported;  /* the rest has been shown or saved, as the debug flags want it */
     unsigned debug; /* the flags, from the proof's end on */
     size_t stuck;   /* how many members may not be taken apart themselves */
+    uint64_t words; /* of all members, as SCAN or V1 saw them, ored: which flags there are */
+    bool tagged;    /* the weak references to members carry tags */
+    enum gari__phases next; /* UNTAG: what comes after it */
+    /* A set that has been finalized: each of held_count members has a reference of ours (held: 1). Those
+     * that the proof refuses come after the others in the array. */
+    uint32_t held;
+    size_t held_count;
+    size_t committed;               /* those that are ours, and need no release */
+    size_t released;                /* those of the rest that have been released */
+    size_t aside_count;             /* SPLIT, SET_ASIDE: members that are to be put aside */
+    struct gari__finalize_set *set; /* where they go */
+    struct gari__callback *calls;   /* to be queued at the end */
     uint64_t ticket;
     uint64_t looked_ns; /* when the last look at all the words began */
     size_t look;        /* how far the look in progress is; member_count: there is none */
@@ -141,7 +164,7 @@ void gari__pass_abandon(struct gari__pass *pass);
 
 static inline bool gari__pass_in_proof(const struct gari__pass *pass)
 {
-    return pass->phase >= GARI__V1 && pass->phase <= GARI__COMMIT;
+    return pass->phase >= GARI__V1 && pass->phase <= GARI__CLEAR;
 }
 
 /* Collections begun so far: the current epoch. Objects born now carry its low bits. */
@@ -179,8 +202,6 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget);
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget);
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget);
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget);
-/* What comes after RC. */
-enum gari__phases gari__phase_after_proof(struct gari__pass *pass);
 size_t gari__phase_sift(struct gari__pass *pass, size_t budget);
 size_t gari__phase_reclaim(struct gari__pass *pass, struct gari__object_thread *self,
                            size_t budget);
@@ -188,7 +209,34 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget);
 size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *self,
                            size_t budget);
 size_t gari__phase_drop(struct gari__pass *pass, struct gari__object_thread *self, size_t budget);
-size_t gari__phase_end(struct gari__pass *pass, size_t budget);
+size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self, size_t budget);
+
+/* The block's scratch array, made at first need, or NULL. The caller keeps the block from being
+ * released. */
+uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block);
+
+/* RC has succeeded, or one of the phases that may follow it is over: begins the next. */
+void gari__proof_next(struct gari__pass *pass);
+/* Takes all tags back at once. */
+void gari__proof_untag(struct gari__pass *pass);
+
+/* ---- aside.c ---- */
+
+size_t gari__phase_readmit(struct gari__pass *pass, size_t budget);
+size_t gari__phase_split(struct gari__pass *pass, size_t budget);
+size_t gari__phase_set_aside(struct gari__pass *pass, size_t budget);
+size_t gari__phase_clear(struct gari__pass *pass, size_t budget);
+/* Gives back the references to what was aside and lives. */
+size_t gari__aside_release(struct gari__pass *pass, struct gari__object_thread *self,
+                           size_t budget);
+
+/* Begins a pass over a set whose finalizers have run. */
+void gari__pass_resume(struct gari__pass *pass, struct gari__finalize_set *set);
+/* The next such set, or NULL; whether there is one. */
+struct gari__finalize_set *gari__aside_take(void);
+bool gari__aside_any(void);
+/* Waits until no set's finalizers are still to run, or the time is up. */
+void gari__aside_wait(uint64_t ns);
 
 /* Whether the proof can do nothing until its grace period has passed. */
 bool gari__proof_waits(const struct gari__pass *pass);

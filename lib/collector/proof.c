@@ -48,15 +48,28 @@ static void begin_v2(struct gari__pass *pass)
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
+/* The proof has failed: its tags are taken back before anything else is done. */
+static void leave_proof(struct gari__pass *pass, enum gari__phases next)
+{
+    if (pass->tagged) {
+        gari__gate_shut();
+        pass->tagged = false;
+        pass->next = next;
+        next = GARI__UNTAG;
+    }
+    end_phase(pass, next);
+}
+
 static void begin_again(struct gari__pass *pass)
 {
+    pass->sifted = pass->split = pass->reported = false;
     if (++pass->attempts <= ATTEMPTS) {
         GARI_PERTURB_STEP(V1_BEGIN);
-        end_phase(pass, GARI__V1);
+        leave_proof(pass, GARI__V1);
         return;
     }
     pass->undecided = true;
-    pass->phase = GARI__END;
+    leave_proof(pass, GARI__END);
 }
 
 void gari__proof_begin(struct gari__pass *pass)
@@ -78,7 +91,7 @@ static void begin_shrink(struct gari__pass *pass)
         pass->queue.count = 0;
     pass->queue.current = NULL;
     pass->queue.at = 0;
-    end_phase(pass, GARI__SHRINK);
+    leave_proof(pass, GARI__SHRINK);
 }
 
 static size_t shrink(struct gari__pass *pass, size_t budget)
@@ -91,13 +104,20 @@ static size_t shrink(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-/* Forgets the members that are none any more. */
+static inline void swap(struct gari__member *a, struct gari__member *b)
+{
+    struct gari__member old = *a;
+    *a = *b;
+    *b = old;
+}
+
+/* Moves the members that are none any more behind the others. */
 static size_t compact(struct gari__pass *pass, size_t budget)
 {
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         struct gari__member *member = &pass->members[pass->member];
         if (*gari__scratch_at(pass, member->object) & GARI__MEMBER)
-            pass->members[pass->kept++] = *member;
+            swap(member, &pass->members[pass->kept++]);
     }
     if (pass->member < pass->member_count)
         return budget;
@@ -118,22 +138,26 @@ static size_t compact(struct gari__pass *pass, size_t budget)
 
 static size_t v1(struct gari__pass *pass, size_t budget)
 {
-    if (pass->member == 0)
+    if (pass->member == 0) {
         pass->looked_ns = gari__now_ns();
+        pass->words = 0;
+    }
     while (pass->member < pass->member_count && budget > 0) {
         budget--;
         struct gari__member *member = &pass->members[pass->member];
         uint32_t *state = gari__scratch_at(pass, member->object);
         member->word = gari__load_acquire(gari__word_of(member->object));
         uint64_t count = gari__count_of(member->word);
-        if (gari__is_alive(member->word) && !(member->word & GARI__IMMORTAL) &&
+        if (gari__is_counted(member->word) && !(member->word & GARI__IMMORTAL) &&
             count <= GARI__NUMBER_MASK) {
-            *state = (*state & ~GARI__NUMBER_MASK) | (uint32_t)count;
+            /* Of what has been aside, less the reference that is ours. */
+            *state = (*state & ~GARI__NUMBER_MASK) | ((uint32_t)count - pass->held);
+            pass->words |= member->word;
             pass->member++;
         } else {
             /* Dying by itself: not ours to free. Immortal: never to be freed. */
             *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-            *member = pass->members[--pass->member_count];
+            swap(member, &pass->members[--pass->member_count]);
         }
     }
     if (pass->member == pass->member_count)
@@ -187,6 +211,20 @@ static size_t v2(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
+static void begin_grace(struct gari__pass *pass)
+{
+    end_phase(pass, GARI__GRACE);
+    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
+    pass->look = pass->member_count;
+}
+
+static void begin_tags(struct gari__pass *pass)
+{
+    gari__gate_open();
+    pass->tagged = true;
+    end_phase(pass, GARI__TAG);
+}
+
 static size_t v3(struct gari__pass *pass, size_t budget)
 {
     if (pass->matched == pass->member_count && !GARI_MUTANT(INTERLEAVED_V1))
@@ -206,10 +244,88 @@ static size_t v3(struct gari__pass *pass, size_t budget)
         return budget;
     }
     GARI_PERTURB_STEP(V3_END);
-    end_phase(pass, GARI__GRACE);
-    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
-    pass->look = pass->member_count;
+    if ((pass->words & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_LATE_TAG))
+        begin_tags(pass);
+    else
+        begin_grace(pass);
     return budget;
+}
+
+/* Weak gets that begin from here on meet a tag; the grace period waits for those that did not. */
+static size_t tag(struct gari__pass *pass, size_t budget)
+{
+    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
+        struct gari__member *member = &pass->members[pass->member];
+        if (member->word & GARI__HAS_WEAK)
+            gari__weak_tag(member->object);
+    }
+    if (pass->member == pass->member_count)
+        begin_grace(pass);
+    return budget;
+}
+
+static size_t untag(struct gari__pass *pass, size_t budget)
+{
+    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
+        struct gari__member *member = &pass->members[pass->member];
+        if (member->word & GARI__HAS_WEAK)
+            gari__weak_untag(member->object);
+    }
+    if (pass->member == pass->member_count)
+        end_phase(pass, pass->next);
+    return budget;
+}
+
+void gari__proof_untag(struct gari__pass *pass)
+{
+    if (!pass->tagged && pass->phase != GARI__UNTAG)
+        return;
+    gari__gate_shut();
+    pass->tagged = false;
+    pass->member = 0;
+    untag(pass, SIZE_MAX);
+}
+
+/* What is to be finalized has left: the set is dead, unless a weak get has been faster. */
+static void conclude(struct gari__pass *pass)
+{
+    if (GARI_MUTANT(WEAK_LATE_TAG) && !pass->tagged && (pass->words & GARI__HAS_WEAK)) {
+        gari__gate_open();
+        pass->tagged = true;
+        for (size_t i = 0; i < pass->member_count; i++) {
+            if (pass->members[i].word & GARI__HAS_WEAK)
+                gari__weak_tag(pass->members[i].object);
+        }
+        GARI_PERTURB_POINT();
+    }
+    if (pass->tagged && !gari__gate_decide()) {
+        /* Which member the weak get is about will show. */
+        begin_again(pass);
+        return;
+    }
+    pass->committed = pass->member_count;
+    bool simple = !pass->callbacks && !(pass->words & GARI__HAS_WEAK);
+    end_phase(pass, simple ? GARI__RECLAIM : GARI__COMMIT);
+}
+
+void gari__proof_next(struct gari__pass *pass)
+{
+    pass->debug = gari_get_debug();
+    unsigned shown = pass->debug & (GARI_DEBUG_COLLECTABLE | GARI_DEBUG_SAVEALL);
+    if (pass->member_count == 0) {
+        leave_proof(pass, GARI__END);
+    } else if (pass->sift && !pass->sifted) {
+        pass->sifted = true;
+        end_phase(pass, GARI__SPARE);
+    } else if ((pass->words & GARI__UNFINALIZED) && !pass->held && !pass->split) {
+        pass->split = true;
+        end_phase(pass, GARI__SPLIT);
+    } else if (shown && !pass->reported) {
+        pass->reported = true;
+        end_phase(pass, GARI__SPARE);
+    } else {
+        conclude(pass);
+    }
 }
 
 /* RC, and the looks on the way to it: has any word changed since V1? */
@@ -242,7 +358,7 @@ static size_t rc(struct gari__pass *pass, size_t budget)
     else if (now - pass->looked_ns > LOOK_LIMIT_NS)
         begin_again(pass);
     else
-        end_phase(pass, gari__phase_after_proof(pass));
+        gari__proof_next(pass);
     return budget;
 }
 
@@ -279,6 +395,10 @@ size_t gari__phase_proof(struct gari__pass *pass, size_t budget)
         return v2(pass, budget);
     case GARI__V3:
         return v3(pass, budget);
+    case GARI__TAG:
+        return tag(pass, budget);
+    case GARI__UNTAG:
+        return untag(pass, budget);
     case GARI__SHRINK:
         return shrink(pass, budget);
     case GARI__COMPACT:

@@ -26,7 +26,7 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
         commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
-        pass->phase = GARI__DISPOSE;
+        pass->phase = pass->words & GARI__HAS_WEAK ? GARI__CLEAR : GARI__DISPOSE;
         pass->member = 0;
     }
     return budget;
@@ -37,6 +37,7 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         const struct gari__shape *shape = gari__shape_of(object);
+        GARI_OBSERVE(shape, object);
         if (!shape->type.dispose)
             continue;
         self->callbacks++;
@@ -104,10 +105,18 @@ static inline void release_memory(struct dropping *dropping, const struct gari__
 {
     dropping->objects++;
     dropping->bytes += gari__size_of(shape, object);
-    uint64_t *word = gari__word_of(object);
-    if (gari__unlikely(gari__load_relaxed(word) & GARI__CANDIDATE) &&
-        (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE))
-        return; /* whoever empties the ring retires it */
+    uint64_t *address = gari__word_of(object);
+    uint64_t word = gari__load_relaxed(address);
+    if (gari__unlikely(word & (GARI__CANDIDATE | GARI__HAS_WEAK))) {
+        if ((word & GARI__CANDIDATE) &&
+            (gari__fetch_or_acq_rel(address, GARI__APART) & GARI__CANDIDATE))
+            return; /* whoever empties the ring retires it */
+        if ((word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
+            /* A weak get that has read the pointer may still look at the word. */
+            gari__death_retire(dropping->self, object);
+            return;
+        }
+    }
     gari__free_slot(&dropping->run, gari__block_of(object), shape, object);
 }
 
@@ -162,13 +171,14 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
         budget -= room - left;
     }
     gari__free_run_flush(&dropping.run);
+    gari__death_flush(self);
     pass->collected += dropping.objects;
     pass->collected_bytes += dropping.bytes;
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->freed_by_cycles, dropping.objects);
     gari__own_add(&tally->freed_bytes, dropping.bytes);
     gari__own_add(&tally->tracked_freed, dropping.objects);
-    if (self->dying_count)
+    if (self->pending)
         budget = gari__deaths_run(self, budget > GARI__DEATH_BUDGET ? budget : GARI__DEATH_BUDGET);
     if (pass->member == pass->member_count) {
         pass->phase = GARI__END;
@@ -205,8 +215,13 @@ static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const
     }
 }
 
-size_t gari__phase_end(struct gari__pass *pass, size_t budget)
+size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
 {
+    if (pass->committed + pass->released < pass->held_count)
+        return gari__aside_release(pass, self, budget);
+    /* Only now: weak references that died with their objects have taken their callbacks back. */
+    gari__finalize_queue_callbacks(pass->calls);
+    pass->calls = NULL;
     if (!pass->quiesced && pass->collected) {
         /* Somebody may be filing a member that he saw alive just before its count went to zero: the
          * blocks stay until he is done. Who files one later sees that it is dead. */

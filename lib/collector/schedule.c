@@ -220,7 +220,9 @@ void gari__schedule_finished(struct gari__pass *pass)
     uint64_t now = gari__now_ns();
     uint64_t took = now - pass->begun_ns;
     gari_generation_stats *stats = &gari__collector.stats[pass->generation];
-    gari__own_add(&stats->collections, 1);
+    /* A set that has been finalized is the end of a collection that is counted already. */
+    if (!pass->held)
+        gari__own_add(&stats->collections, 1);
     gari__own_add(&stats->collected, pass->collected);
     gari__own_add(&stats->candidates, pass->candidates);
     gari__own_add(&stats->uncollectable, pass->uncollectable);

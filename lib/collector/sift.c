@@ -1,5 +1,9 @@
 /* Between the proof and the end of what it proved: some garbage is not to be freed.
  *
+ * It runs before anything is finalized, for what may not be taken apart; and once more on what is left
+ * for the end, when the debug flags want that shown or saved. (Finalizers come before SAVEALL, as in
+ * CPython.)
+ *
  * What may not be taken apart (its type forbids it, or its traverse failed) is spared, with all that
  * it reaches; the rest is still garbage, for nothing that is spared refers to it. The proof stays open
  * meanwhile, but of what is spared the words may change: nobody else's verdict hangs on them. */
@@ -22,15 +26,6 @@ void gari_traverse_failed(const void *object)
     gari__leave(self);
 }
 
-enum gari__phases gari__phase_after_proof(struct gari__pass *pass)
-{
-    pass->debug = gari_get_debug();
-    pass->stuck = 0;
-    if (pass->sift || (pass->debug & (GARI_DEBUG_COLLECTABLE | GARI_DEBUG_SAVEALL)))
-        return GARI__SPARE;
-    return pass->callbacks ? GARI__COMMIT : GARI__RECLAIM;
-}
-
 static void spare_member(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
@@ -39,6 +34,8 @@ static void spare_member(struct gari__pass *pass, gari_object *object, uint32_t 
 
 static size_t spare(struct gari__pass *pass, size_t budget)
 {
+    if (pass->member == 0)
+        pass->stuck = 0;
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         uint32_t *state = gari__scratch_at(pass, object);
@@ -90,11 +87,14 @@ static bool list(struct gari__pass *pass, gari_object *object)
 }
 
 /* What is spared leaves the members; SAVEALL spares all. */
-static void sort_one(struct gari__pass *pass, const struct gari__member *member)
+static void sort_one(struct gari__pass *pass, struct gari__member *member)
 {
     gari_object *object = member->object;
     uint32_t *state = gari__scratch_at(pass, object);
     bool save_all = pass->debug & GARI_DEBUG_SAVEALL;
+    if (pass->tagged && (member->word & GARI__HAS_WEAK) &&
+        (!(*state & GARI__MEMBER) || (save_all && pass->reported)))
+        gari__weak_untag(object); /* it lives on */
     if (!(*state & GARI__MEMBER)) {
         pass->uncollectable++;
         if (pass->debug & GARI_DEBUG_UNCOLLECTABLE)
@@ -103,13 +103,17 @@ static void sort_one(struct gari__pass *pass, const struct gari__member *member)
             list(pass, object);
         return;
     }
-    if (pass->debug & GARI_DEBUG_COLLECTABLE)
+    if (pass->reported && (pass->debug & GARI_DEBUG_COLLECTABLE))
         gari__debug_object("collectable", object);
-    if (save_all) {
+    if (save_all && pass->reported) {
         *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
         pass->collected += list(pass, object);
     } else {
-        pass->members[pass->kept++] = *member;
+        /* Those that leave come after the others: a set that was put aside is held by references of
+         * ours, which go back at the end. */
+        struct gari__member stays = *member;
+        *member = pass->members[pass->kept];
+        pass->members[pass->kept++] = stays;
     }
 }
 
@@ -120,10 +124,7 @@ static size_t sort(struct gari__pass *pass, size_t budget)
     if (pass->member < pass->member_count)
         return budget;
     pass->member_count = pass->kept;
-    pass->member = 0;
-    pass->phase = pass->callbacks ? GARI__COMMIT : GARI__RECLAIM;
-    if (pass->member_count == 0)
-        pass->phase = GARI__END;
+    gari__proof_next(pass);
     return budget;
 }
 

@@ -101,6 +101,11 @@ static inline uint32_t *touch(struct gari__pass *pass, struct gari__block *block
     return gari__likely(scratch != NULL) ? scratch : touch_first(pass, block);
 }
 
+uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block)
+{
+    return touch(pass, block);
+}
+
 void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
                       uint64_t frozen)
 {
@@ -312,8 +317,8 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
         gari_object *object = gari__slot_at(block, slot);
         uint64_t word = gari__load_acquire(gari__word_of(object));
         uint64_t count = gari__count_of(word);
-        if (!gari__is_alive(word)) {
-            /* Dying by itself: not ours to free. */
+        if (!gari__is_counted(word)) {
+            /* Dying by itself, or about to be finalized: not ours to free. */
             scratch[slot] = state | GARI__LIVE;
         } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK)) {
             scratch[slot] = state | GARI__LIVE;
@@ -323,6 +328,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
             scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;
             pass->callbacks |= callbacks;
             pass->sift |= sift;
+            pass->words |= word;
         }
     }
     pass->slot = slot;

@@ -187,6 +187,11 @@ void gari__worker_allow(void)
     gari__store_relaxed(&worker.barred, false);
 }
 
+bool gari__worker_barred(void)
+{
+    return gari__load_relaxed(&worker.barred);
+}
+
 void gari__worker_kick(void)
 {
     pthread_mutex_lock(&worker.lock);

@@ -85,6 +85,7 @@ struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, s
         slots == 1 ? 0 : (uint32_t)((((uint64_t)1 << 32) + slot_size - 1) / slot_size);
     block->zeroed = pages > GARI__RUN_MAX;
     block->resume = 0;
+    gari__store_relaxed(&block->weak, NULL);
     block->tracked = kind->tracked;
     gari__store_relaxed(&block->freed, GARI__FREED(GARI__OWNED, 0, 0));
     gari__store_release(&block->kind, kind);
@@ -162,6 +163,7 @@ static void settle(struct gari__kind *kind, struct gari__block *block, unsigned 
     }
     pthread_mutex_unlock(&kind->lock);
     if (release) {
+        gari__memory_free(block->weak);
         gari__asan_unpoison(block->run, block->pages * GARI__PAGE_SIZE);
         gari__run_free(block->run, block->pages);
         descriptor_free(block);

@@ -30,8 +30,9 @@
 
 /* Runs of objects that wait for the same thing, linked through side[]. */
 enum gari__waits {
-    GARI__DYING, /* count zero, not yet taken apart */
-    GARI__LIMBO, /* taken apart, waiting for a grace period */
+    GARI__DYING,      /* count zero, not yet taken apart */
+    GARI__LIMBO,      /* taken apart, waiting for a grace period */
+    GARI__UNFINISHED, /* alive, held by the queue of finalizers */
     GARI__WAITS
 };
 
@@ -84,6 +85,9 @@ struct gari__block {
     struct gari__block *batch_next;
     uint32_t batch_head;
     bool in_batch;
+    /* By slot: what object/weak.c knows of the object's weak references. Made at the first one in the
+     * block, goes with it. Atomically. */
+    void **weak;
     /* How much of a single, very large object has been taken apart; the death's owner's. */
     size_t resume;
 

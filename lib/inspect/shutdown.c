@@ -4,6 +4,7 @@
 #include "concurrency/word.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
+#include "lib/object/finalizer.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
 #define ROUNDS 8
@@ -78,12 +79,16 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     gari_set_debug(debug & ~GARI_DEBUG_SAVEALL); /* now all is to be freed */
     gari_unfreeze();
     gari_garbage_clear();
+    gari__finalizers_stop();
+    gari__finalizers_at_exit();
     uint64_t freed = UINT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
         gari__drive_collection(self, 2);
+        gari__drive_finalizers(self, true);
         gari__drive_tidy(self);
+        gari__finalize_run(self, GARI__FINALIZE_SOME);
         struct gari__tally sum = gari__tally_sum();
-        if (freed == sum.freed_by_count + sum.freed_by_cycles)
+        if (freed == sum.freed_by_count + sum.freed_by_cycles && !gari__finalize_any())
             break;
         freed = sum.freed_by_count + sum.freed_by_cycles;
     }

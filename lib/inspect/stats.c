@@ -1,5 +1,6 @@
 #include "concurrency/grace.h"
 #include "lib/collector/collector.h"
+#include "lib/object/finalize.h"
 #include "lib/object/limbo.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ int gari_get_stats(gari_stats *stats)
         .longest_wait_ns = gari__load_relaxed(&gari__collector.longest_wait),
         .helped = gari__load_relaxed(&gari__collector.helped),
         .threads = gari__thread_count(),
+        .finalizers_called = gari__finalize_called(),
+        .finalizers_waiting = gari__finalize_waiting(),
     };
     for (int i = 0; i < 3; i++)
         stats->generation[i] = read_generation(&gari__collector.stats[i]);

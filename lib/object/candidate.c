@@ -84,9 +84,7 @@ static void file_staged(struct gari__object_thread *self, struct gari__object_th
 
 void gari__candidates_relieve(struct gari__object_thread *self)
 {
-    uint32_t staged =
-        gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
-    if (staged <= GARI__STAGED_HIGH)
+    if (gari__likely(!gari__candidates_full(self)))
         return;
     /* If somebody else is emptying the ring there is nothing to do; should it fill up all the same,
      * gari__suspect files one by one. */

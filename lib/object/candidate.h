@@ -15,6 +15,13 @@
 /* Files what the calling thread has staged if its ring is getting full. Outside of gari's sections. */
 void gari__candidates_relieve(struct gari__object_thread *self);
 
+static inline bool gari__candidates_full(const struct gari__object_thread *self)
+{
+    uint32_t staged =
+        gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
+    return staged > GARI__STAGED_HIGH;
+}
+
 /* Files what the thread `of` has staged; `self` is the caller. */
 void gari__candidates_file(struct gari__object_thread *self, struct gari__object_thread *of);
 

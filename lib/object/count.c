@@ -3,6 +3,7 @@
 #include "concurrency/fatal.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/finalize.h"
 
 #undef gari_incref
 #undef gari_decref
@@ -11,6 +12,7 @@
 #undef gari_generation
 #undef gari_is_tracked
 #undef gari_type_of
+#undef gari_is_finalized
 
 void gari__fatal_dead(const gari_object *object, const char *call)
 {
@@ -38,6 +40,33 @@ bool gari__count_try_up(gari_object *object)
     } while (!gari__cas_acq_rel(word, &old, old + step));
     if (gari__unlikely(old & GARI__COUNT_HIGH))
         gari__make_immortal(object);
+    return true;
+}
+
+/* Finalizers come first: the flag holds the object. Others may count it up (a borrower, a weak get) and
+ * down again; whoever finds it at zero with the flag and takes the flag for a reference, in one step,
+ * finalizes it. The object's memory stays until the end of the section. */
+static void claim(struct gari__object_thread *self, gari_object *object, uint64_t word)
+{
+    while (!gari__is_counted(word) && (word & GARI__UNFINALIZED)) {
+        uint64_t claimed = (word & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
+        GARI_PERTURB_POINT();
+        if (gari__cas_acq_rel(gari__word_of(object), &word, claimed)) {
+            gari__finalize_claimed(self, object);
+            return;
+        }
+    }
+}
+
+bool gari__count_last(struct gari__object_thread *self, gari_object *object, uint64_t old)
+{
+    if (old & GARI__IMMORTAL)
+        return false;
+    if (old & GARI__UNFINALIZED) {
+        claim(self, object, old - GARI__COUNT_ONE);
+        return false;
+    }
+    gari__weak_died(object);
     return true;
 }
 
@@ -75,6 +104,12 @@ size_t gari_getrefcount(const gari_object *object)
 bool gari_is_tracked(const gari_object *object)
 {
     return gari__shape_of(object)->tracked;
+}
+
+bool gari_is_finalized(const gari_object *object)
+{
+    return gari__shape_of(object)->type.finalize &&
+           !(gari__load_relaxed(gari__word_of(object)) & GARI__UNFINALIZED);
 }
 
 const gari_type *gari_type_of(const gari_object *object)

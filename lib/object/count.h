@@ -26,7 +26,7 @@ static inline void gari__count_up(gari_object *object, const char *call)
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
     uint64_t old = gari__fetch_add_acq_rel(gari__word_of(object), step);
-    if (gari__unlikely(!gari__is_alive(old)))
+    if (gari__unlikely(!gari__is_counted(old)))
         gari__fatal_dead(object, call);
     if (gari__unlikely(old & GARI__COUNT_HIGH))
         gari__make_immortal(object);
@@ -63,8 +63,13 @@ static inline bool gari__needs_suspicion(uint64_t word)
     return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
 }
 
+/* The count has come to zero by `old` minus one, and something else holds the object or wants to know. */
+__attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
+                                            uint64_t old);
+
 /* One counted reference less, in a section. True when it was the last: the caller owns the death and
- * must hand the object to gari__death_push. */
+ * must hand the object to gari__death_push. An object that is still to be finalized goes to the
+ * thread's list of those instead, and lives. */
 static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
                                     const char *call)
 {
@@ -74,9 +79,11 @@ static inline bool gari__count_down(struct gari__object_thread *self, gari_objec
             gari__suspect(self, object, old - GARI__COUNT_ONE);
         return false;
     }
-    if (gari__unlikely(!gari__is_alive(old)))
+    if (gari__unlikely(!gari__is_counted(old)))
         gari__fatal_dead(object, call);
-    return (old & GARI__IMMORTAL) == 0;
+    if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
+        return gari__count_last(self, object, old);
+    return true;
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
+#include "lib/object/finalize.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -82,7 +83,7 @@ static void push_below(struct gari__object_thread *self, gari_object *object, ui
 
 /* Takes one object, the last of the dying, apart. Returns the edges that it cost: those dropped, and
  * an eighth of the fields that were empty. */
-static size_t take_apart(struct gari__object_thread *self)
+static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
 {
     uint32_t base = --self->dying_count;
     gari_object *object = self->dying[base];
@@ -156,14 +157,21 @@ static bool fetch_dying(struct gari__object_thread *self)
     return true;
 }
 
-size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+/* Whose deaths are worked off, and what becomes of objects that are found to need finalizing. */
+enum manner {
+    OWN,    /* this thread's alone; the caller sees to the rest */
+    SETTLE, /* this thread's, which are finalized here; then what others have left */
+    HELP    /* all; what needs finalizing is queued, for it may block */
+};
+
+static size_t see_to_claimed(struct gari__object_thread *self, size_t budget);
+
+static size_t run(struct gari__object_thread *self, size_t budget, enum manner manner)
 {
-    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
-    if (self->unwinding)
-        return budget;
     self->unwinding = true;
+    self->manner = (uint8_t)manner;
     uint64_t begin = 0;
-    while (budget > 0 && (self->dying_count || fetch_dying(self))) {
+    for (;;) {
         while (budget > 0 && self->dying_count) {
             size_t cost = take_apart(self);
             cost += cost == 0;
@@ -172,6 +180,10 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
             if (!begin && self->dying_count > TIMED)
                 begin = gari__now_ns();
         }
+        if (budget == 0 || self->manner == OWN || (self->manner == SETTLE && self->claimed_count) ||
+            !fetch_dying(self))
+            break;
+        self->manner = HELP;
     }
     if (self->dying_count) {
         do
@@ -183,21 +195,59 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
     if (begin)
         gari__upcall_waited(begin);
     self->unwinding = false;
+    if (gari__unlikely(self->claimed_count))
+        return see_to_claimed(self, budget);
     return budget;
+}
+
+/* Finalizes what this call has brought to zero, if this is a place for it. No dead object is in the
+ * thread's hand meanwhile, so a finalizer that blocks holds up nobody but those behind it. */
+static size_t finalize_here(struct gari__object_thread *self, size_t budget)
+{
+    while (budget > 0 && self->claimed_count > self->claimed_base &&
+           gari__finalize_may_run_here(self)) {
+        gari_object *object = self->claimed[--self->claimed_count];
+        uint32_t base = self->claimed_base;
+        self->claimed_base = self->claimed_count;
+        gari__finalize_one(self, object);
+        self->claimed_base = base;
+        budget = run(self, budget - 1, OWN);
+    }
+    return budget;
+}
+
+static size_t see_to_claimed(struct gari__object_thread *self, size_t budget)
+{
+    enum manner manner = (enum manner)self->manner;
+    if (manner == OWN)
+        return budget;
+    if (manner == SETTLE) {
+        budget = finalize_here(self, budget);
+        /* Too deep: the loop of a finalizer further up goes on with it. */
+        if (self->finalizing >= GARI__FINALIZE_DEPTH)
+            return budget;
+    }
+    gari__finalize_queue_claimed(self);
+    if (manner == SETTLE && budget > 0 && gari__waiting_any(GARI__DYING))
+        return run(self, budget, HELP);
+    return budget;
+}
+
+size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
+{
+    /* A callback has dropped a reference: the loop further up takes it, so the stack stays flat. */
+    return self->unwinding ? budget : run(self, budget, HELP);
 }
 
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
 {
     if (dead)
         gari__death_push(self, dead);
-    gari__candidates_relieve(self);
+    if (gari__unlikely(gari__candidates_full(self)))
+        gari__candidates_relieve(self);
     if (self->unwinding)
         return;
-    if (self->dying_count || (gari__waiting_any(GARI__DYING) && !self->never_help)) {
-        self->own_deaths_only = self->never_help;
-        gari__deaths_run(self, GARI__DEATH_BUDGET);
-        self->own_deaths_only = false;
-    } else {
-        gari__death_flush(self);
-    }
+    self->own_deaths_only = self->never_help;
+    run(self, GARI__DEATH_BUDGET, SETTLE);
+    self->own_deaths_only = false;
 }

@@ -9,7 +9,7 @@
 #ifndef GARI_OBJECT_DEATH_H
 #define GARI_OBJECT_DEATH_H
 
-#include "lib/object/self.h"
+#include "lib/object/candidate.h"
 
 /* Edges (an object without any counts as one) that one call of a user's thread takes apart at most. */
 #define GARI__DEATH_BUDGET 1024u
@@ -18,7 +18,7 @@
 void gari__death_push(struct gari__object_thread *self, gari_object *object);
 
 /* Takes dead objects apart, those of this thread first, then what others have left; leaves nothing
- * in the thread's record. Outside of gari's sections. Returns the budget that is left: more than 0
+ * in the thread's record: objects that turn out to need finalizing are queued. Outside of gari's sections. Returns the budget that is left: more than 0
  * when nothing waits. */
 size_t gari__deaths_run(struct gari__object_thread *self, size_t budget);
 
@@ -35,9 +35,7 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead);
  * that died (or NULL), with the candidates, and with a bit of what others have left. */
 static inline void gari__settle(struct gari__object_thread *self, gari_object *dead)
 {
-    uint32_t staged =
-        gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
-    if (gari__unlikely(dead != NULL || self->dying_count || staged > GARI__STAGED_HIGH))
+    if (gari__unlikely(dead != NULL || self->pending || gari__candidates_full(self)))
         gari__settle_slow(self, dead);
 }
 

@@ -299,7 +299,7 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
             break;
         }
     }
-    if (self->dying_count)
+    if (self->pending)
         gari__deaths_run(self, GARI__DEATH_BUDGET);
     return budget;
 }

@@ -10,6 +10,7 @@
 /* From here on a ring is emptied: one step may add as many as it drops edges in one section. */
 #define GARI__STAGED_HIGH (GARI__STAGED - 272u)
 #define GARI__DYING_ROOM 256u
+#define GARI__CLAIMED_ROOM 64u
 #define GARI__SHAPE_CACHE 32u
 
 struct gari__object_thread {
@@ -30,10 +31,19 @@ struct gari__object_thread {
     pthread_mutex_t drain_lock;
     gari_object *staged[GARI__STAGED];
 
-    /* Objects whose count this thread has brought to zero; empty between calls. */
-    uint32_t dying_count;
+    /* Objects whose count this thread has brought to zero: dead ones, and those that are still to be
+     * finalized, each with a reference that is this thread's. Empty between calls; `pending` is both
+     * numbers in one word. */
+    union {
+        struct {
+            uint32_t dying_count;
+            uint32_t claimed_count;
+        };
+        uint64_t pending;
+    };
     size_t edges_dropped; /* ever, for budgets */
-    bool unwinding;       /* deaths are being worked off further up this stack */
+    bool unwinding;       /* deaths are being worked off further up this stack, */
+    uint8_t manner;       /* in this manner (death.c) */
     unsigned callbacks;   /* depth of user callbacks on this stack */
     bool collecting;      /* this thread holds the collector's lock */
     bool reporting;       /* it is in a callback that reports a collection, */
@@ -41,6 +51,9 @@ struct gari__object_thread {
     bool never_help;      /* it does no work that others have left */
     bool own_deaths_only; /* for the length of a call */
     gari_object *dying[GARI__DYING_ROOM];
+    gari_object *claimed[GARI__CLAIMED_ROOM];
+    uint32_t claimed_base; /* below it: claimed further up this stack */
+    unsigned finalizing;   /* how many of the callbacks on this stack are finalizers */
 
     /* Dead objects of one block on their way to limbo; empty between calls. */
     struct gari__block *run_block;
@@ -79,6 +92,11 @@ void gari__upcall_allocated(struct gari__object_thread *self);
 bool gari__upcall_exhausted(struct gari__object_thread *self);
 /* A call has just come back from its slow path, which it entered at that time: for the statistics. */
 void gari__upcall_waited(uint64_t begin_ns);
+/* The queue of finalizers and callbacks is no longer empty. May be called in a section. */
+void gari__upcall_finalizers(void);
+/* A set that the collector put aside has been finalized. */
+struct gari__finalize_set;
+void gari__upcall_finalized(struct gari__finalize_set *set);
 /* There is work for the background thread. */
 void gari__upcall_wake(void);
 /* The background thread sleeps with nothing to wait for: whoever makes work must wake it. */

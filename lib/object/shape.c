@@ -104,7 +104,8 @@ static struct gari__shape *make(const gari_type *type)
     shape->has_items = type->items.size != 0;
     shape->tracked =
         type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
-    shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF);
+    shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
+                        (type->finalize ? GARI__UNFINALIZED : 0);
     init_kind(&shape->single, shape, 0);
     size_t slot = (type->size + 7) & ~(size_t)7;
     if (shape->has_items) {

@@ -1,0 +1,119 @@
+/* Where finalizers run: gari's own thread for them, or the service's. */
+#include "lib/object/finalize.h"
+#include "concurrency/fatal.h"
+#include "concurrency/rcu.h"
+#include "lib/collector/collector.h"
+#include "lib/object/death.h"
+
+#include <errno.h>
+#include <sched.h>
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* the thread waits here */
+    bool started, has_thread, stop;
+    pthread_t thread;
+    void (*notify)(void *arg); /* this and the next under the lock */
+    void *arg;
+} finalizer = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static void *finalizer_main(void *unused)
+{
+    (void)unused;
+    struct gari__object_thread *self = gari__enter("the finalizer thread");
+    if (self->heap.thread.shared) {
+        gari__leave(self);
+        return NULL;
+    }
+    gari__thread_is_own();
+    pthread_mutex_lock(&finalizer.lock);
+    while (!finalizer.stop) {
+        if (!gari__finalize_any() || gari__load_relaxed(&gari__finalize_queued_only)) {
+            pthread_cond_wait(&finalizer.wake, &finalizer.lock);
+            continue;
+        }
+        pthread_mutex_unlock(&finalizer.lock);
+        if (gari__finalize_run(self, 64) == 0)
+            sched_yield(); /* others have taken it, or are about to put it there */
+        pthread_mutex_lock(&finalizer.lock);
+    }
+    pthread_mutex_unlock(&finalizer.lock);
+    gari__leave(self);
+    gari__thread_detach();
+    return NULL;
+}
+
+/* Under the lock. */
+static void ensure_thread(void)
+{
+    if (finalizer.started || gari__collector.mode == GARI_MODE_MANUAL ||
+        gari__load_relaxed(&gari__finalize_queued_only) || gari__worker_barred())
+        return;
+    finalizer.stop = false;
+    finalizer.has_thread = gari__thread_create(&finalizer.thread, "gari-finalizer", finalizer_main);
+    finalizer.started = finalizer.has_thread;
+}
+
+void gari__upcall_finalizers(void)
+{
+    pthread_mutex_lock(&finalizer.lock);
+    ensure_thread();
+    pthread_cond_signal(&finalizer.wake);
+    void (*notify)(void *) = finalizer.notify;
+    void *arg = finalizer.arg;
+    pthread_mutex_unlock(&finalizer.lock);
+    if (notify)
+        notify(arg);
+}
+
+bool gari__finalizers_by_hand(void)
+{
+    if (gari__load_relaxed(&gari__finalize_queued_only))
+        return false;
+    pthread_mutex_lock(&finalizer.lock);
+    bool by_hand = !finalizer.has_thread;
+    pthread_mutex_unlock(&finalizer.lock);
+    return by_hand;
+}
+
+void gari__finalizers_stop(void)
+{
+    pthread_mutex_lock(&finalizer.lock);
+    bool has_thread = finalizer.has_thread;
+    finalizer.stop = true;
+    pthread_cond_signal(&finalizer.wake);
+    pthread_mutex_unlock(&finalizer.lock);
+    if (has_thread)
+        pthread_join(finalizer.thread, NULL);
+    pthread_mutex_lock(&finalizer.lock);
+    finalizer.started = finalizer.has_thread = false;
+    pthread_mutex_unlock(&finalizer.lock);
+}
+
+int gari_set_finalizers(gari_finalizers where, void (*notify)(void *arg), void *arg)
+{
+    if (where != GARI_FINALIZERS_THREAD && where != GARI_FINALIZERS_QUEUED)
+        return EINVAL;
+    pthread_mutex_lock(&finalizer.lock);
+    gari__store_relaxed(&gari__finalize_queued_only, where == GARI_FINALIZERS_QUEUED);
+    finalizer.notify = notify;
+    finalizer.arg = arg;
+    if (gari__finalize_any())
+        ensure_thread();
+    pthread_cond_signal(&finalizer.wake);
+    pthread_mutex_unlock(&finalizer.lock);
+    return 0;
+}
+
+size_t gari_run_finalizers(size_t max)
+{
+    gari__fork_check("gari_run_finalizers");
+    if (gari__in_section())
+        gari__fatal("gari_run_finalizers called inside a read section: what it calls may block");
+    struct gari__object_thread *self = gari__enter("gari_run_finalizers");
+    size_t called = 0;
+    if (!self->collecting && !self->callbacks && !self->unwinding && !self->heap.thread.shared)
+        called = gari__finalize_run(self, max);
+    gari__leave(self);
+    return called;
+}

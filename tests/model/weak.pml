@@ -1,0 +1,391 @@
+/* Weak gets beside a collection, as docs/protocol.md ("Weak references") has it: the tags, the gate, the
+ * set put aside for its finalizer and proved again, and the memory that waits for a grace period.
+ *
+ *   spin -a weak.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -m1000000
+ *
+ * explores it; -DM_x breaks a rule, and pan must find an error: M_NO_GATE (a get ignores tags),
+ * M_LATE_TAG (tags are set after the grace period), M_NO_GRACE (none in the proof), M_NO_LIMBO (memory is
+ * freed without one), M_NO_UNTAG (the tag of what is put aside stays), M_NO_SECOND (no second proof),
+ * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead), M_ONE_LOOK (DECIDED without a second look).
+ *
+ * Object 0 is a ring of one; object 1 is another, with a finalizer. Each has a weak reference; the only
+ * other ways to them are what the mutators own. Words: a count, and "changed since V1" for the version.
+ * A mutator's whole life is to get, cut or tie the ring, and drop. */
+#define LIVE 0
+#define DEAD 1  /* count zero, or committed */
+#define FREED 2 /* another object may be here */
+#define NONE 2
+#ifndef M
+#define M 2 /* mutators */
+#endif
+#define PLAIN 1
+#define TAGGED 2
+#define SHUT 0
+#define OPEN 1
+#define BROKEN 2
+#define DECIDED 3
+
+byte st[2], cnt[2], edge[2], target[2];
+bool changed[2], retired[2];
+byte doomed; /* what a proof has decided to be garbage, and will commit */
+byte gate, number; /* the number counts modulo 8: two looks of a get are never that far apart */
+byte insec, waits, limbo[2];
+bool finalized, aside;
+
+inline enter()
+{
+    insec = insec | (1 << m)
+}
+
+inline leave()
+{
+    d_step {
+        insec = insec & ~(1 << m);
+        waits = waits & ~(1 << m);
+        limbo[0] = limbo[0] & ~(1 << m);
+        limbo[1] = limbo[1] & ~(1 << m)
+    }
+}
+
+/* The death by count of o, or what follows a commit: weak references are emptied, then the memory is
+ * retired. */
+inline bury(o)
+{
+    target[o] = 0;
+    d_step {
+        limbo[o] = insec;
+#ifdef M_NO_LIMBO
+        limbo[o] = 0;
+#endif
+        retired[o] = true
+    }
+}
+
+proctype reaper()
+{
+    do
+    :: d_step { retired[0] && limbo[0] == 0 && st[0] == DEAD -> st[0] = FREED }
+    :: d_step { retired[1] && limbo[1] == 0 && st[1] == DEAD -> st[1] = FREED }
+    od
+}
+
+proctype mutator(byte m)
+{
+    byte o, t, g, n;
+    bool last;
+again:
+    if
+    :: o = 0
+    :: o = 1
+    fi;
+    enter();
+read:
+    t = target[o];
+    if
+    :: t == 0 -> goto null
+    :: t == PLAIN -> goto count
+    :: t == TAGGED -> skip
+    fi;
+#ifdef M_NO_GATE
+    goto count;
+#endif
+    d_step { g = gate; n = number }
+    if
+    :: g == OPEN ->
+        atomic {
+            if
+            :: gate == OPEN && number == n -> gate = BROKEN; goto count
+            :: else -> goto read
+            fi
+        }
+    :: g == DECIDED ->
+#ifndef M_ONE_LOOK
+        if
+        :: target[o] != TAGGED -> goto read
+        :: else -> skip
+        fi;
+        if
+        :: gate == DECIDED && number == n -> goto null
+        :: else -> goto read
+        fi
+#else
+        goto null
+#endif
+    :: else -> goto count
+    fi;
+count:
+    assert(st[o] != FREED);
+    atomic {
+        if
+#ifndef M_BLIND
+        :: cnt[o] == 0 -> goto null
+        :: else ->
+#else
+        :: true ->
+#endif
+            cnt[o] = cnt[o] + 1;
+            changed[o] = true
+        fi
+    }
+    leave();
+    /* Owned. */
+    assert(st[o] == LIVE);
+    if
+    :: d_step { edge[o] == 1 -> edge[o] = 0; cnt[o] = cnt[o] - 1 }
+    :: d_step { edge[o] == 0 -> edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
+    :: skip
+    fi;
+    assert(st[o] == LIVE);
+    d_step {
+        cnt[o] = cnt[o] - 1;
+        last = cnt[o] == 0;
+        if
+        :: last -> st[o] = DEAD
+        :: else
+        fi
+    }
+    if
+    :: last -> bury(o)
+    :: else
+    fi;
+    goto again;
+null:
+    /* It is dead for good; so it is all the same when this is looked at. */
+    assert(st[o] != LIVE || (doomed & (1 << o)));
+    leave();
+    goto again
+}
+
+byte set, word[2], c;
+bool failed;
+#define IN(o) (set & (1 << (o)))
+
+inline tag(o)
+{
+    atomic {
+        if
+        :: IN(o) && target[o] != 0 -> target[o] = TAGGED
+        :: else
+        fi
+    }
+}
+
+inline untag(o)
+{
+    atomic {
+        if
+        :: target[o] == TAGGED -> target[o] = PLAIN
+        :: else
+        fi
+    }
+}
+
+inline v1(o)
+{
+    d_step {
+        word[o] = cnt[o];
+        changed[o] = false;
+        if
+        :: cnt[o] == 0 -> set = set & ~(1 << o)
+        :: else
+        fi
+    }
+}
+
+/* The only edge to o is its own; held: the reference that is the collector's. */
+inline v3(o, held)
+{
+    if
+    :: IN(o) && edge[o] + held != word[o] -> set = set & ~(1 << o)
+    :: else
+    fi
+}
+
+inline rc(o)
+{
+    if
+    :: IN(o) && (changed[o] || cnt[o] != word[o]) -> failed = true
+    :: else
+    fi
+}
+
+inline commit(o)
+{
+    if
+    :: IN(o) -> d_step { cnt[o] = 0; st[o] = DEAD }
+    :: else
+    fi
+}
+
+inline clear(o)
+{
+    if
+    :: IN(o) -> bury(o)
+    :: else
+    fi
+}
+
+inline tags()
+{
+    d_step { gate = OPEN; number = (number + 1) % 8 }
+    tag(0);
+    tag(1)
+}
+
+/* V1 to RC of what is in `set`; failed: refused. */
+inline prove(held)
+{
+    failed = false;
+    v1(0);
+    v1(1);
+    v3(0, 0);
+    v3(1, held);
+    if
+    :: set != 0 ->
+#ifndef M_LATE_TAG
+        tags();
+#endif
+#ifndef M_NO_GRACE
+        waits = insec;
+        waits == 0;
+#endif
+        rc(0);
+        rc(1);
+#ifdef M_LATE_TAG
+        tags()
+#endif
+    :: else -> failed = true
+    fi
+}
+
+inline decide()
+{
+    atomic {
+        if
+        :: gate == OPEN -> gate = DECIDED; doomed = doomed | set
+        :: else -> failed = true
+        fi
+    }
+#ifdef M_NO_GATE
+    failed = false
+#endif
+}
+
+inline finish()
+{
+    if
+    :: failed ->
+        gate = SHUT;
+        untag(0);
+        untag(1)
+    :: else ->
+        commit(0);
+        commit(1);
+        clear(0);
+        clear(1);
+        gate = SHUT
+    fi
+}
+
+proctype collector()
+{
+    do
+    :: st[0] != LIVE && st[1] != LIVE -> break
+    :: else ->
+        /* The first proof; a set may be smaller than it could be. */
+        if
+        :: set = 1
+        :: set = 2
+        :: set = 3
+        fi;
+        prove(0);
+        if
+        :: !failed && IN(1) && !finalized ->
+            d_step {
+                set = set & 1;
+                if
+#ifdef M_HOLD_BLINDLY
+                :: true ->
+#else
+                :: changed[1] || cnt[1] != word[1]
+                :: else ->
+#endif
+                    assert(cnt[1] > 0); /* what is dead never lives again */
+                    aside = true;
+                    finalized = true;
+                    cnt[1] = cnt[1] + 1;
+                    changed[1] = true
+                fi
+            }
+#ifndef M_NO_UNTAG
+            untag(1)
+#endif
+        :: else
+        fi;
+        if
+        :: !failed && set != 0 -> decide()
+        :: else
+        fi;
+        if
+        :: set != 0 -> finish()
+        :: else -> gate = SHUT
+        fi;
+        if
+        :: aside ->
+            /* Its finalizer runs: a time in which mutators do what they like. Then the second proof. */
+            set = 2;
+#ifdef M_NO_SECOND
+            failed = false;
+            d_step { gate = DECIDED; number = (number + 1) % 8 }
+#else
+            prove(1);
+            if
+            :: !failed -> decide()
+            :: else
+            fi;
+#endif
+            if
+            :: set != 0 -> finish()
+            :: else -> gate = SHUT
+            fi;
+            aside = false;
+            if
+            :: failed ->
+                d_step {
+                    cnt[1] = cnt[1] - 1;
+                    c = cnt[1] == 0;
+                    if
+                    :: c -> st[1] = DEAD
+                    :: else
+                    fi
+                }
+                if
+                :: c -> bury(1)
+                :: else
+                fi
+            :: else
+            fi
+        :: else
+        fi
+    od
+}
+
+init
+{
+    byte i;
+    atomic {
+        cnt[0] = 1;
+        cnt[1] = 1;
+        edge[0] = 1;
+        edge[1] = 1;
+        target[0] = PLAIN;
+        target[1] = PLAIN;
+        run collector();
+        run reaper();
+        i = 0;
+        do
+        :: i < M -> run mutator(i); i++
+        :: else -> break
+        od
+    }
+}
