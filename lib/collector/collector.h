@@ -34,6 +34,7 @@ struct gari__schedule {
     uint64_t young_ns;   /* when the one of `base` began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
     uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
+    uint64_t old_began;  /* bytes alive when the last old pass began; atomically */
     uint64_t whole_end_ns;
     uint64_t whole_vain_ns; /* what it worked on what was alive */
     uint64_t restamped;     /* the epoch of the last gari__restamp */

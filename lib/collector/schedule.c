@@ -190,6 +190,8 @@ struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int ge
     gari__pass_begin(pass, generation, since, schedule->began[1], schedule->frozen);
     pass->begun_ns = now;
     pass->live_bytes = live_bytes();
+    if (generation == 2)
+        gari__store_relaxed(&schedule->old_began, pass->live_bytes);
     gari__debug_begin(pass);
     return pass;
 }
@@ -249,9 +251,12 @@ uint64_t gari__schedule_debt(void)
     struct gari__tally sum = gari__tally_sum();
     uint64_t since = sum.allocated_bytes - gari__load_relaxed(&schedule->base_bytes);
     uint64_t debt = since > GARI__NURSERY_BYTES ? since - GARI__NURSERY_BYTES : 0;
-    /* A heap that has grown far beyond what the last whole pass left alive: the old pass lags. */
+    /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
+     * began: the old pass lags. */
     uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t expected = 5 * gari__load_relaxed(&schedule->whole_live) / 2 + 2 * DOUBLING_SLACK;
+    uint64_t left = 5 * gari__load_relaxed(&schedule->whole_live) / 2;
+    uint64_t begun = 3 * gari__load_relaxed(&schedule->old_began) / 2;
+    uint64_t expected = (left > begun ? left : begun) + 2 * DOUBLING_SLACK;
     if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
         debt = live - expected;
     return debt;
