@@ -1,12 +1,11 @@
 /* Weak gets beside a collection, as docs/protocol.md ("Weak references") has it: the tags, the gate, the
  * set put aside for its finalizer and proved again, and the memory that waits for a grace period.
  *
- *   spin -a weak.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -m1000000
- *
- * explores it; -DM_x breaks a rule, and pan must find an error: M_NO_GATE (a get ignores tags),
+ * With -DM_x a rule is broken and the checker has to find a trace: M_NO_GATE (a get ignores tags),
  * M_LATE_TAG (tags are set after the grace period), M_NO_GRACE (none in the proof), M_NO_LIMBO (memory is
  * freed without one), M_NO_UNTAG (the tag of what is put aside stays), M_NO_SECOND (no second proof),
- * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead), M_ONE_LOOK (DECIDED without a second look).
+ * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead),
+ * M_ONE_LOOK (DECIDED without a second look).
  *
  * Object 0 is a ring of one; object 1 is another, with a finalizer. Each has a weak reference; the only
  * other ways to them are what the mutators own. Words: a count, and "changed since V1" for the version.
@@ -18,6 +17,9 @@
 #ifndef M
 #define M 2 /* mutators */
 #endif
+#ifndef NUMBERS
+#define NUMBERS 8
+#endif
 #define PLAIN 1
 #define TAGGED 2
 #define SHUT 0
@@ -28,7 +30,7 @@
 byte st[2], cnt[2], edge[2], target[2];
 bool changed[2], retired[2];
 byte doomed; /* what a proof has decided to be garbage, and will commit */
-byte gate, number; /* the number counts modulo 8: two looks of a get are never that far apart */
+byte gate, number; /* the number counts modulo NUMBERS: two looks of a get are never that far apart */
 byte insec, waits, limbo[2];
 bool finalized, aside;
 
@@ -227,7 +229,7 @@ inline clear(o)
 
 inline tags()
 {
-    d_step { gate = OPEN; number = (number + 1) % 8 }
+    d_step { gate = OPEN; number = (number + 1) % NUMBERS }
     tag(0);
     tag(1)
 }
@@ -336,7 +338,7 @@ proctype collector()
             set = 2;
 #ifdef M_NO_SECOND
             failed = false;
-            d_step { gate = DECIDED; number = (number + 1) % 8 }
+            d_step { gate = DECIDED; number = (number + 1) % NUMBERS }
 #else
             prove(1);
             if
