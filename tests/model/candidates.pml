@@ -38,12 +38,7 @@ byte proving;
 #define SUSPECT_MOVED(m, y) goto suspect_moved
 #endif
 /* A decref that finds the bit still set need do nothing: the pass that takes the bit reads the word
- * later. A move changes no word, and may not rely on that. */
-#ifdef M_MOVE_HEEDS_BIT
-#define MOVE_HEEDS(o) (bits & BIT(o))
-#else
-#define MOVE_HEEDS(o) false
-#endif
+ * later. (A move changes no word. Here, where memory is sequentially consistent, it could do the same.) */
 #define SUSPECT_REAPED \
     if \
     :: cnt[rp] > 0 -> flag = flag | BIT(rp) \
@@ -66,7 +61,7 @@ suspect_moved: \
     atomic { \
         d_step { \
             if \
-            :: cnt[y] > 0 && !MOVE_HEEDS(y) -> STEP("%d suspect %d\n", m, y); flag = flag | BIT(y) \
+            :: cnt[y] > 0 -> STEP("%d suspect %d\n", m, y); flag = flag | BIT(y) \
             :: else \
             fi; \
             y = 0 \

@@ -16,7 +16,7 @@ ring="-DN=2 -DF=1 -DM=2 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
 holds short proof/1-object          proof.pml "$one"
 holds short proof/1-object-untouched proof.pml "$one -DUNTOUCHED"
 holds short proof/1-object-2-fields proof.pml "$one_wide"
-holds short proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
+holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
 holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
 holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
 holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 $ops -DOP_WALK -DOP_SHIFT"
@@ -43,7 +43,7 @@ proof_mutant R8-shift-in-place     M_R8 "-DN=2 -DF=2 -DM=1 $ops -DOP_SHIFT"
 proof_mutant R9-walk-beside-proof  M_R9 "$one -DOP_WALK"
 proof_mutant count-without-version M_NO_VERSION
 proof_mutant V1-keeps-the-dying    M_V1_DYING
-proof_mutant V1-mixed-with-V2      M_INTERLEAVED "$ring"
+mutant full  V1-mixed-with-V2      proof.pml "$ring -DM_INTERLEAVED"
 proof_mutant V1-after-V2           M_V1_LATE
 proof_mutant V3-left-out           M_NO_V3
 proof_mutant GP-left-out           M_NO_GRACE
@@ -99,7 +99,8 @@ done
 candidates="-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
 few="$candidates -DM=1 -DBUDGET=3"
 
-holds short candidates/1-mutator  candidates.pml "$few"
+holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"
+holds full  candidates/1-mutator  candidates.pml "$few"
 holds short candidates/liveness   candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS" -a -DCOLLAPSE
 holds full  candidates/gives-up   candidates.pml "$few -DGIVES_UP"
 holds full  candidates/liveness-3-operations candidates.pml "$few -DLIVENESS" -a -DCOLLAPSE
@@ -110,13 +111,12 @@ candidates_mutant() { # NAME MACRO [DEFINES]
 }
 candidates_mutant none-by-decref    M_DECREF_NO_CANDIDATE
 candidates_mutant none-by-move      M_MOVE_NO_CANDIDATE
-candidates_mutant move-heeds-bit    M_MOVE_HEEDS_BIT
 candidates_mutant bit-cleared-late  M_BIT_CLEARED_LATE
 candidates_mutant flag-cleared-last M_FILE_BIT_FIRST
 candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
 candidates_mutant young-forgets     M_YOUNG_FORGETS
 candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
-candidates_mutant failure-drops-all M_FAILURE_DROPS_ALL "-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=2 -DNO_YOUNG"
+mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=2 -DNO_YOUNG"
 candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
