@@ -10,6 +10,9 @@
  * Object 0 is a ring of one; object 1 is another, with a finalizer. Each has a weak reference; the only
  * other ways to them are what the mutators own. Words: a count, and "changed since V1" for the version.
  * A mutator's whole life is to get, cut or tie the ring, and drop. */
+/* What a trace is read by: who did which step to what (0-1 mutators, 8 the reaper, 9 the collector). */
+#define STEP(text, who, what) printf(text, who, what)
+
 #define LIVE 0
 #define DEAD 1  /* count zero, or committed */
 #define FREED 2 /* another object may be here */
@@ -55,6 +58,7 @@ inline bury(o)
 {
     target[o] = 0;
     d_step {
+        STEP("%d weak.clear %d\n", 8, o);
         limbo[o] = insec;
 #ifdef M_NO_LIMBO
         limbo[o] = 0;
@@ -66,8 +70,8 @@ inline bury(o)
 proctype reaper()
 {
     do
-    :: d_step { retired[0] && limbo[0] == 0 && st[0] == DEAD -> st[0] = FREED }
-    :: d_step { retired[1] && limbo[1] == 0 && st[1] == DEAD -> st[1] = FREED }
+    :: d_step { retired[0] && limbo[0] == 0 && st[0] == DEAD -> STEP("%d reap.free %d\n", 8, 0); st[0] = FREED }
+    :: d_step { retired[1] && limbo[1] == 0 && st[1] == DEAD -> STEP("%d reap.free %d\n", 8, 1); st[1] = FREED }
     od
 }
 
@@ -82,7 +86,7 @@ again:
     fi;
     enter();
 read:
-    t = target[o];
+    atomic { STEP("%d weak.read %d\n", m, o); t = target[o] };
     if
     :: t == 0 -> goto null
     :: t == PLAIN -> goto count
@@ -91,12 +95,12 @@ read:
 #ifdef M_NO_GATE
     goto count;
 #endif
-    d_step { g = gate; n = number }
+    d_step { STEP("%d gate.look %d\n", m, gate); g = gate; n = number }
     if
     :: g == OPEN ->
         atomic {
             if
-            :: gate == OPEN && number == n -> gate = BROKEN; goto count
+            :: gate == OPEN && number == n -> STEP("%d gate.break %d\n", m, o); gate = BROKEN; goto count
             :: else -> goto read
             fi
         }
@@ -125,6 +129,7 @@ count:
 #else
         :: true ->
 #endif
+            STEP("%d weak.try_incref %d\n", m, o);
             cnt[o] = cnt[o] + 1;
             changed[o] = true
         fi
@@ -133,12 +138,13 @@ count:
     /* Owned. */
     assert(st[o] == LIVE);
     if
-    :: d_step { edge[o] == 1 -> edge[o] = 0; cnt[o] = cnt[o] - 1 }
-    :: d_step { edge[o] == 0 -> edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
+    :: d_step { edge[o] == 1 -> STEP("%d cut %d\n", m, o); edge[o] = 0; cnt[o] = cnt[o] - 1 }
+    :: d_step { edge[o] == 0 -> STEP("%d tie %d\n", m, o); edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
     :: skip
     fi;
     assert(st[o] == LIVE);
     d_step {
+        STEP("%d decref %d\n", m, o);
         cnt[o] = cnt[o] - 1;
         last = cnt[o] == 0;
         if
@@ -166,7 +172,7 @@ inline tag(o)
 {
     atomic {
         if
-        :: IN(o) && target[o] != 0 -> target[o] = TAGGED
+        :: IN(o) && target[o] != 0 -> STEP("%d gate.tag %d\n", 9, o); target[o] = TAGGED
         :: else
         fi
     }
@@ -176,7 +182,7 @@ inline untag(o)
 {
     atomic {
         if
-        :: target[o] == TAGGED -> target[o] = PLAIN
+        :: target[o] == TAGGED -> STEP("%d gate.untag %d\n", 9, o); target[o] = PLAIN
         :: else
         fi
     }
@@ -185,6 +191,7 @@ inline untag(o)
 inline v1(o)
 {
     d_step {
+        STEP("%d proof.v1 %d\n", 9, o);
         word[o] = cnt[o];
         changed[o] = false;
         if
@@ -214,7 +221,7 @@ inline rc(o)
 inline commit(o)
 {
     if
-    :: IN(o) -> d_step { cnt[o] = 0; st[o] = DEAD }
+    :: IN(o) -> d_step { STEP("%d commit.zero %d\n", 9, o); cnt[o] = 0; st[o] = DEAD }
     :: else
     fi
 }
@@ -229,7 +236,7 @@ inline clear(o)
 
 inline tags()
 {
-    d_step { gate = OPEN; number = (number + 1) % NUMBERS }
+    d_step { STEP("%d gate.open %d\n", 9, set); gate = OPEN; number = (number + 1) % NUMBERS }
     tag(0);
     tag(1)
 }
@@ -264,7 +271,7 @@ inline decide()
 {
     atomic {
         if
-        :: gate == OPEN -> gate = DECIDED; doomed = doomed | set
+        :: gate == OPEN -> STEP("%d gate.decide %d\n", 9, set); gate = DECIDED; doomed = doomed | set
         :: else -> failed = true
         fi
     }
@@ -313,6 +320,7 @@ proctype collector()
                 :: else ->
 #endif
                     assert(cnt[1] > 0); /* what is dead never lives again */
+                    STEP("%d aside.hold %d\n", 9, 1);
                     aside = true;
                     finalized = true;
                     cnt[1] = cnt[1] + 1;
@@ -354,6 +362,7 @@ proctype collector()
             if
             :: failed ->
                 d_step {
+                    STEP("%d aside.let-go %d\n", 9, 1);
                     cnt[1] = cnt[1] - 1;
                     c = cnt[1] == 0;
                     if

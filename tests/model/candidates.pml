@@ -276,7 +276,7 @@ proctype pass(byte c)
     byte edges[N + 1];
     byte seen[N + 1];
 #ifdef GIVES_UP
-    byte gave_up; /* once; 1: in this pass */
+    byte gave_up; /* at most once; 1: in this pass */
 #endif
 end:
     do
@@ -333,8 +333,7 @@ end:
     };
 #ifdef GIVES_UP
     if
-    :: !gave_up -> gave_up = 1; set = 0; goto finish
-    :: gave_up -> gave_up = 2
+    :: gave_up == 0 -> gave_up = 1; set = 0; goto finish
     :: true
     fi;
 #endif
@@ -439,6 +438,9 @@ finish:
                 skip
 #endif
             fi;
+#ifdef GIVES_UP
+            if :: gave_up == 1 -> gave_up = 2 :: else fi;
+#endif
             seeds = 0;
             set = 0;
             bad = 0;

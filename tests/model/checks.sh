@@ -18,6 +18,8 @@ holds short proof/1-object-untouched proof.pml "$one -DUNTOUCHED"
 holds short proof/1-object-2-fields proof.pml "$one_wide"
 holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
 holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
+holds short proof/2-collectors-v1-by-scan proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_WALK"
+holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
 holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
 holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 $ops -DOP_WALK -DOP_SHIFT"
 holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS $ops"
@@ -102,7 +104,7 @@ few="$candidates -DM=1 -DBUDGET=3"
 holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"
 holds full  candidates/1-mutator  candidates.pml "$few"
 holds short candidates/liveness   candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS" -a -DCOLLAPSE
-holds full  candidates/gives-up   candidates.pml "$few -DGIVES_UP"
+holds full  candidates/gives-up   candidates.pml "$candidates -DM=1 -DBUDGET=2 -DGIVES_UP"
 holds full  candidates/liveness-3-operations candidates.pml "$few -DLIVENESS" -a -DCOLLAPSE
 holds full  candidates/2-mutators candidates.pml "$candidates -DM=2 -DBUDGET=2"
 

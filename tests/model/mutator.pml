@@ -141,9 +141,10 @@ end:
         }
     }
     :: atomic {
-        bor[m] && ROOM(m) ->
+        MAY bor[m] && ROOM(m) ->
         d_step {
             STEP("%d try_incref %d\n", m, bor[m]);
+            SPEND
             if
 #ifdef M_R5_BLIND
             :: true ->

@@ -250,12 +250,20 @@ proctype collector(byte c)
 #endif
 end:
     do
+#ifdef V1_BY_SCAN
+    :: true ->
+#else
     :: atomic { MAY_PROVE -> proving = 1 }
+#endif
 again:
 #ifdef M_V1_LATE
     atomic { if :: set = BIT(1) :: set = BIT(2) :: set = BIT(1) | BIT(2) fi }
 #else
     EACH(V1);
+#endif
+#ifdef V1_BY_SCAN
+    /* The scan that made the guess has read the words: V1 was over before the proof is opened. */
+    atomic { MAY_PROVE -> proving = 1 };
 #endif
     atomic { if :: set == 0 -> goto close :: else fi }
 #ifndef M_INTERLEAVED

@@ -58,7 +58,7 @@ report() { # DIRECTORY NAME VERDICT
 # The steps of the trace, one to a line: thread, step, object. Threads: mutators from 0, 7 the filer of
 # candidates, 8 the reaper of the dead, 9 and 10 the collectors.
 tell() { # DIRECTORY
-    (cd "$1" && ./pan -r 2>/dev/null || true) | grep -E '^ *[0-9]+ [a-z]|[Aa]ssert|CYCLE' | sed 's/^ */        /'
+    (cd "$1" && ./pan -r 2>/dev/null || true) | grep -E '^ *[0-9]+ [a-z]|^ *pan:|CYCLE' | sed 's/^ */        /'
 }
 
 check() { # KIND DIRECTORY NAME MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
@@ -94,7 +94,8 @@ run() { # KIND FORM NAME MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
         check "$1" "$scratch/$count" "${@:3}" >"$result" &
     else
         wait
-        check "$1" "$scratch/$count" "${@:3}" | tee "$result"
+        echo "$3 ..." >&2
+        check "$1" "$scratch/$count" "${@:3}" >"$result"
     fi
 }
 
@@ -110,7 +111,6 @@ mutant() { # FORM NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
 . ./checks.sh
 wait
 
-printf '\n'
 cat "$scratch"/*.result
 failed=$(cat "$scratch"/*.result | grep -c 'FAILED: ')
 passed=$((count - failed))
