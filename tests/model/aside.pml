@@ -1,22 +1,27 @@
 /* Weak gets beside a collection, as docs/protocol.md ("Weak references") has it: the tags, the gate, the
  * set put aside for its finalizer and proved again, and the memory that waits for a grace period.
  *
- *   spin -a weak.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -m1000000
- *
- * explores it; -DM_x breaks a rule, and pan must find an error: M_NO_GATE (a get ignores tags),
+ * With -DM_x a rule is broken and the checker has to find a trace: M_NO_GATE (a get ignores tags),
  * M_LATE_TAG (tags are set after the grace period), M_NO_GRACE (none in the proof), M_NO_LIMBO (memory is
  * freed without one), M_NO_UNTAG (the tag of what is put aside stays), M_NO_SECOND (no second proof),
- * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead), M_ONE_LOOK (DECIDED without a second look).
+ * M_HOLD_BLINDLY (what is put aside is held whatever its word), M_BLIND (a get counts up what is dead),
+ * M_ONE_LOOK (DECIDED without a second look).
  *
  * Object 0 is a ring of one; object 1 is another, with a finalizer. Each has a weak reference; the only
  * other ways to them are what the mutators own. Words: a count, and "changed since V1" for the version.
  * A mutator's whole life is to get, cut or tie the ring, and drop. */
+/* What a trace is read by: who did which step to what (0-1 mutators, 8 the reaper, 9 the collector). */
+#define STEP(text, who, what) printf(text, who, what)
+
 #define LIVE 0
 #define DEAD 1  /* count zero, or committed */
 #define FREED 2 /* another object may be here */
 #define NONE 2
 #ifndef M
 #define M 2 /* mutators */
+#endif
+#ifndef NUMBERS
+#define NUMBERS 8
 #endif
 #define PLAIN 1
 #define TAGGED 2
@@ -28,7 +33,7 @@
 byte st[2], cnt[2], edge[2], target[2];
 bool changed[2], retired[2];
 byte doomed; /* what a proof has decided to be garbage, and will commit */
-byte gate, number; /* the number counts modulo 8: two looks of a get are never that far apart */
+byte gate, number; /* the number counts modulo NUMBERS: two looks of a get are never that far apart */
 byte insec, waits, limbo[2];
 bool finalized, aside;
 
@@ -53,6 +58,7 @@ inline bury(o)
 {
     target[o] = 0;
     d_step {
+        STEP("%d weak.clear %d\n", 8, o);
         limbo[o] = insec;
 #ifdef M_NO_LIMBO
         limbo[o] = 0;
@@ -64,8 +70,8 @@ inline bury(o)
 proctype reaper()
 {
     do
-    :: d_step { retired[0] && limbo[0] == 0 && st[0] == DEAD -> st[0] = FREED }
-    :: d_step { retired[1] && limbo[1] == 0 && st[1] == DEAD -> st[1] = FREED }
+    :: d_step { retired[0] && limbo[0] == 0 && st[0] == DEAD -> STEP("%d reap.free %d\n", 8, 0); st[0] = FREED }
+    :: d_step { retired[1] && limbo[1] == 0 && st[1] == DEAD -> STEP("%d reap.free %d\n", 8, 1); st[1] = FREED }
     od
 }
 
@@ -80,7 +86,7 @@ again:
     fi;
     enter();
 read:
-    t = target[o];
+    atomic { STEP("%d weak.read %d\n", m, o); t = target[o] };
     if
     :: t == 0 -> goto null
     :: t == PLAIN -> goto count
@@ -89,12 +95,12 @@ read:
 #ifdef M_NO_GATE
     goto count;
 #endif
-    d_step { g = gate; n = number }
+    d_step { STEP("%d gate.look %d\n", m, gate); g = gate; n = number }
     if
     :: g == OPEN ->
         atomic {
             if
-            :: gate == OPEN && number == n -> gate = BROKEN; goto count
+            :: gate == OPEN && number == n -> STEP("%d gate.break %d\n", m, o); gate = BROKEN; goto count
             :: else -> goto read
             fi
         }
@@ -123,6 +129,7 @@ count:
 #else
         :: true ->
 #endif
+            STEP("%d weak.try_incref %d\n", m, o);
             cnt[o] = cnt[o] + 1;
             changed[o] = true
         fi
@@ -131,12 +138,13 @@ count:
     /* Owned. */
     assert(st[o] == LIVE);
     if
-    :: d_step { edge[o] == 1 -> edge[o] = 0; cnt[o] = cnt[o] - 1 }
-    :: d_step { edge[o] == 0 -> edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
+    :: d_step { edge[o] == 1 -> STEP("%d cut %d\n", m, o); edge[o] = 0; cnt[o] = cnt[o] - 1 }
+    :: d_step { edge[o] == 0 -> STEP("%d tie %d\n", m, o); edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
     :: skip
     fi;
     assert(st[o] == LIVE);
     d_step {
+        STEP("%d decref %d\n", m, o);
         cnt[o] = cnt[o] - 1;
         last = cnt[o] == 0;
         if
@@ -164,7 +172,7 @@ inline tag(o)
 {
     atomic {
         if
-        :: IN(o) && target[o] != 0 -> target[o] = TAGGED
+        :: IN(o) && target[o] != 0 -> STEP("%d gate.tag %d\n", 9, o); target[o] = TAGGED
         :: else
         fi
     }
@@ -174,7 +182,7 @@ inline untag(o)
 {
     atomic {
         if
-        :: target[o] == TAGGED -> target[o] = PLAIN
+        :: target[o] == TAGGED -> STEP("%d gate.untag %d\n", 9, o); target[o] = PLAIN
         :: else
         fi
     }
@@ -183,6 +191,7 @@ inline untag(o)
 inline v1(o)
 {
     d_step {
+        STEP("%d proof.v1 %d\n", 9, o);
         word[o] = cnt[o];
         changed[o] = false;
         if
@@ -212,7 +221,7 @@ inline rc(o)
 inline commit(o)
 {
     if
-    :: IN(o) -> d_step { cnt[o] = 0; st[o] = DEAD }
+    :: IN(o) -> d_step { STEP("%d commit.zero %d\n", 9, o); cnt[o] = 0; st[o] = DEAD }
     :: else
     fi
 }
@@ -227,7 +236,7 @@ inline clear(o)
 
 inline tags()
 {
-    d_step { gate = OPEN; number = (number + 1) % 8 }
+    d_step { STEP("%d gate.open %d\n", 9, set); gate = OPEN; number = (number + 1) % NUMBERS }
     tag(0);
     tag(1)
 }
@@ -262,7 +271,7 @@ inline decide()
 {
     atomic {
         if
-        :: gate == OPEN -> gate = DECIDED; doomed = doomed | set
+        :: gate == OPEN -> STEP("%d gate.decide %d\n", 9, set); gate = DECIDED; doomed = doomed | set
         :: else -> failed = true
         fi
     }
@@ -311,6 +320,7 @@ proctype collector()
                 :: else ->
 #endif
                     assert(cnt[1] > 0); /* what is dead never lives again */
+                    STEP("%d aside.hold %d\n", 9, 1);
                     aside = true;
                     finalized = true;
                     cnt[1] = cnt[1] + 1;
@@ -336,7 +346,7 @@ proctype collector()
             set = 2;
 #ifdef M_NO_SECOND
             failed = false;
-            d_step { gate = DECIDED; number = (number + 1) % 8 }
+            d_step { gate = DECIDED; number = (number + 1) % NUMBERS }
 #else
             prove(1);
             if
@@ -352,6 +362,7 @@ proctype collector()
             if
             :: failed ->
                 d_step {
+                    STEP("%d aside.let-go %d\n", 9, 1);
                     cnt[1] = cnt[1] - 1;
                     c = cnt[1] == 0;
                     if

@@ -1,0 +1,124 @@
+# What run.sh checks; sourced by it.
+#
+#     holds  short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#     mutant short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#
+# A mutant's name begins with the rule or the step that is broken. N objects, F fields each, M mutators.
+
+ops="-DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_EXCHANGE -DOP_GIVE"
+
+# ---- The proof: R1 to R9, V1-V2-V3-GP-RC, shrinking, commit, reuse -------------------------------
+
+one="-DN=1 -DF=1 -DM=2 -DTWO_REGISTERS $ops"
+one_wide="-DN=1 -DF=2 -DM=2 -DTWO_REGISTERS $ops"
+ring="-DN=2 -DF=1 -DM=2 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
+
+holds short proof/1-object          proof.pml "$one"
+holds short proof/1-object-untouched proof.pml "$one -DUNTOUCHED"
+holds short proof/1-object-2-fields proof.pml "$one_wide"
+holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
+holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
+holds short proof/2-collectors-v1-by-scan proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_WALK"
+holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
+holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
+holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 $ops -DOP_WALK -DOP_SHIFT"
+holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS $ops"
+holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 $ops"
+holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 $ops"
+holds full  proof/ring              proof.pml "$ring"
+
+proof_mutant() { # NAME MACRO [DEFINES]
+    mutant short "$1" proof.pml "${3:-$one} -D$2"
+}
+proof_mutant R1-drop-after-section M_R1_LATE_DROP
+proof_mutant R1-bump-after-section M_R1_LATE_BUMP
+proof_mutant R2-publish-then-count M_R2
+proof_mutant R3-drop-then-remove   M_R3
+proof_mutant R4-no-bump            M_R4
+proof_mutant R5-rises-from-zero    M_R5_BLIND
+proof_mutant R5-try-after-section  M_R5_OUTSIDE
+proof_mutant R6-no-grace           M_R6_NO_GRACE
+mutant full  R6-no-sweep           proof.pml "$ring -DM_R6_NO_SWEEP"
+proof_mutant R7-birth-does-not-bump M_R7_SAME
+proof_mutant R7-version-reset      M_R7_RESET
+proof_mutant R8-shift-in-place     M_R8 "-DN=2 -DF=2 -DM=1 $ops -DOP_SHIFT"
+proof_mutant R9-walk-beside-proof  M_R9 "$one -DOP_WALK"
+proof_mutant count-without-version M_NO_VERSION
+proof_mutant V1-keeps-the-dying    M_V1_DYING
+mutant full  V1-mixed-with-V2      proof.pml "$ring -DM_INTERLEAVED"
+proof_mutant V1-after-V2           M_V1_LATE
+proof_mutant V3-left-out           M_NO_V3
+proof_mutant GP-left-out           M_NO_GRACE
+proof_mutant RC-left-out           M_NO_RC
+proof_mutant shrink-failed-only    M_SHRINK_FAILED_ONLY "$ring"
+proof_mutant shrink-without-grace  M_SHRINK_NO_GRACE
+proof_mutant commit-stale-edges    M_STALE_EDGES "-DN=2 -DF=2 -DM=1 -DSTART_READ -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
+proof_mutant two-open-proofs       M_TWO_PROOFS "-DN=1 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
+
+# ---- Weak references: tags and the gate ----------------------------------------------------------
+
+weak="-DF=1 -DWEAK -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
+
+holds short weak/1-object   proof.pml "-DN=1 -DM=2 $weak"
+holds short weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
+holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 $weak"
+
+weak_mutant() { # NAME MACRO [DEFINES]
+    mutant short "weak-$1" proof.pml "${3:--DN=1 -DM=2} $weak -D$2"
+}
+weak_mutant tags-ignored        M_WEAK_NO_GATE
+weak_mutant tagged-after-grace  M_WEAK_LATE_TAG
+weak_mutant memory-without-grace M_WEAK_NO_GRACE
+weak_mutant emptied-late        M_WEAK_EMPTIED_LATE
+weak_mutant get-outside-section M_WEAK_OUTSIDE_SECTION
+weak_mutant counts-the-dead     M_WEAK_BLIND
+weak_mutant left-keeps-tag      M_WEAK_TAG_STAYS "-DN=2 -DM=1"
+
+# ---- Finalizers, resurrection, the second proof --------------------------------------------------
+
+finalizers="-DF=1 -DFINALIZERS -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
+
+holds short finalizers/1-object  proof.pml "-DN=1 -DM=2 $finalizers"
+holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 $finalizers"
+
+finalizers_mutant() { # NAME MACRO [DEFINES]
+    mutant short "finalizers-$1" proof.pml "${3:--DN=1 -DM=2} $finalizers -D$2"
+}
+finalizers_mutant claim-unseen      M_FIN_CLAIM_UNSEEN
+finalizers_mutant claim-blindly     M_FIN_CLAIM_BLIND
+finalizers_mutant no-second-proof   M_FIN_NO_SECOND_PROOF
+finalizers_mutant no-reference      M_FIN_NO_REFERENCE
+finalizers_mutant before-all-are-held M_FIN_EARLY "-DN=2 -DM=1 -DSTART_RING"
+
+# Both: a ring without a finalizer that is committed and one that is put aside, and weak gets to both.
+holds full  aside/1-mutator aside.pml "-DM=1 -DNUMBERS=4"
+for macro in NO_GATE LATE_TAG NO_GRACE NO_LIMBO NO_UNTAG NO_SECOND HOLD_BLINDLY BLIND ONE_LOOK; do
+    mutant short "aside-$(echo $macro | tr 'A-Z_' 'a-z-')" aside.pml "-DM=1 -DNUMBERS=4 -DM_$macro"
+done
+
+# ---- Candidates: completeness --------------------------------------------------------------------
+
+candidates="-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
+few="$candidates -DM=1 -DBUDGET=3"
+
+holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"
+holds full  candidates/1-mutator  candidates.pml "$few"
+holds short candidates/liveness   candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS" -a -DCOLLAPSE
+holds full  candidates/gives-up   candidates.pml "$candidates -DM=1 -DBUDGET=2 -DGIVES_UP"
+holds full  candidates/liveness-3-operations candidates.pml "$few -DLIVENESS" -a -DCOLLAPSE
+holds full  candidates/2-mutators candidates.pml "$candidates -DM=2 -DBUDGET=2"
+
+candidates_mutant() { # NAME MACRO [DEFINES]
+    mutant short "candidates-$1" candidates.pml "${3:-$few} -D$2"
+}
+candidates_mutant none-by-decref    M_DECREF_NO_CANDIDATE
+candidates_mutant none-by-move      M_MOVE_NO_CANDIDATE
+candidates_mutant bit-cleared-late  M_BIT_CLEARED_LATE
+candidates_mutant flag-cleared-last M_FILE_BIT_FIRST
+candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
+candidates_mutant young-forgets     M_YOUNG_FORGETS
+candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
+mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=2 -DNO_YOUNG"
+candidates_mutant hold-ignored      M_HOLD_IGNORED
+# It has no bad state: the pass takes up the same candidates for ever. Found depth first.
+mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
