@@ -6,11 +6,12 @@
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test stress tsan asan bench format check-format clean
+.PHONY: help demo test model stress tsan asan bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
 	@echo "make test          everything: unit tests and short stress runs, plain and under sanitizers"
+	@echo "make model         all models of the protocol, each rule broken in turn; minutes"
 	@echo "make stress        the stress programs alone"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
@@ -26,6 +27,10 @@ demo:
 test:
 	@tools/install-packages
 	@tools/run-tests format plain opt asan tsan -- $(ARGS)
+
+model:
+	@tools/install-packages
+	@tests/model/run.sh $(ARGS)
 
 stress:
 	@tools/install-packages
