@@ -118,7 +118,7 @@ candidates_mutant flag-cleared-last M_FILE_BIT_FIRST
 candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
 candidates_mutant young-forgets     M_YOUNG_FORGETS
 candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
-mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=2 -DNO_YOUNG"
+mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=3 -DNO_YOUNG"
 candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE

@@ -240,7 +240,7 @@ end:
         pick_holder(m, x);
         PICK_FIELD(f);
         if
-        :: FLD(x, f) == 0 -> x = 0; f = 0; goto end
+        :: FLD(x, f) == 0 -> d_step { x = 0; f = 0; SPEND } goto end
         :: else
         fi;
         d_step {
