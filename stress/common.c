@@ -290,6 +290,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --mode MODE      background, inline or manual\n"
             "  --watchdog S     fail after so long without progress (%u)\n"
             "  --plain          types without callbacks, which take other ways through gari\n"
+            "  --steps          say which of the model's steps have been come to (docs/model.md)\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
             stress.perturb, stress.watchdog);
@@ -322,12 +323,19 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
-        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},
+        {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},
+        {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'},
+        {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},
+        {"list-mutants", no_argument, NULL, 'l'},
+        {"steps", no_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -361,6 +369,9 @@ static void read_options(int argc, char **argv, const char *about)
             break;
         case 'a':
             stress.abort = true;
+            break;
+        case 'S':
+            stress.steps = true;
             break;
         case 'l':
             for (const char *const *name = gari__mutant_names(); *name; name++)
@@ -444,6 +455,9 @@ int stress_end(void)
                  "bytes of heap",
                  left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
                  (unsigned long)stats.heap_bytes);
+    for (const struct gari__place *place = stress.steps ? gari__perturb_reached() : NULL; place;
+         place = place->next)
+        printf("step: %s\n", place->step);
     print_end();
     return failed ? 1 : 0;
 }

@@ -34,6 +34,7 @@ bool gari__count_try_up(gari_object *object)
     uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
+    GARI_PERTURB_AT("try_incref");
     do {
         if (!gari__is_alive(old) && !GARI_MUTANT(RAISE_DEAD))
             return false;
@@ -50,7 +51,7 @@ static void claim(struct gari__object_thread *self, gari_object *object, uint64_
 {
     while (!gari__is_counted(word) && (word & GARI__UNFINALIZED)) {
         uint64_t claimed = (word & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("claim");
         if (gari__cas_acq_rel(gari__word_of(object), &word, claimed)) {
             gari__finalize_claimed(self, object);
             return;
@@ -72,6 +73,7 @@ bool gari__count_last(struct gari__object_thread *self, gari_object *object, uin
 
 gari_object *gari_incref(gari_object *object)
 {
+    GARI_PERTURB_AT("incref");
     if (object)
         gari__count_up(object, "gari_incref");
     return object;
@@ -90,6 +92,7 @@ void gari_decref(gari_object *object)
     /* The section is for the object's memory, should it have to be made a candidate after somebody
      * else has dropped the last reference. */
     gari__section_begin();
+    GARI_PERTURB_AT("decref");
     bool died = gari__count_down(self, object, "gari_decref");
     gari__section_end();
     gari__settle(self, died ? object : NULL);

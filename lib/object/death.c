@@ -60,11 +60,13 @@ static void drop_edge(gari_slot *slot, void *arg)
     struct gari__object_thread *self = arg;
     if (gari__load_relaxed(&slot->pointer) == NULL)
         return;
+    GARI_PERTURB_EACH("reap.drop");
     /* A borrower may be storing here at this moment: what he replaces is his to drop. */
     gari_object *target = gari__exchange_acq_rel(&slot->pointer, NULL);
     if (!target)
         return;
     self->edges_dropped++;
+    GARI_PERTURB_EACH("reap.count");
     if (gari__count_down(self, target, "the death of an object that refers to it"))
         gari__death_push(self, target);
 }
@@ -123,6 +125,7 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     if (shape->tracked)
         gari__own_add(&tally->tracked_freed, 1);
 
+    GARI_PERTURB_EACH("reap.retire");
     uint64_t *word = gari__word_of(object);
     if (gari__load_relaxed(word) & GARI__CANDIDATE) {
         /* A ring still points here. Whichever of the two sees the other's mark retires it. */

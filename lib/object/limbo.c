@@ -72,6 +72,7 @@ static void seal(void)
     batch->blocks = mine;
     batch->deferred = limbo.deferred;
     limbo.deferred = NULL;
+    GARI_PERTURB_AT("reap.retire");
     /* Everything in the batch had reached zero, and been let go of, before this. */
     batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_ticket();
     limbo.last_ticket = batch->ticket;
@@ -136,7 +137,9 @@ static void sweep_edge(gari_slot *slot, void *arg)
     gari_object *target = gari__load_relaxed(&slot->pointer);
     if (!target || GARI_MUTANT(NO_SWEEP))
         return;
+    GARI_PERTURB_AT("reap.sweep");
     gari__store_relaxed(&slot->pointer, NULL);
+    GARI_PERTURB_AT("reap.count");
     if (gari__count_down(self, target, "the sweep of a dead object's fields"))
         gari__death_push(self, target);
 }
@@ -206,6 +209,7 @@ static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__bloc
 #ifdef GARI__ASAN
     gari__asan_poison(object + 1, body);
 #endif
+    GARI_PERTURB_EACH("reap.free");
     /* The version stays (R7). */
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;

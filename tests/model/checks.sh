@@ -1,7 +1,7 @@
 # What run.sh checks; sourced by it.
 #
-#     holds  short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
-#     mutant short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#     holds  short|full|long NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#     mutant short|full|long NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
 #
 # A mutant's name begins with the rule or the step that is broken. N objects, F fields each, M mutators.
 
@@ -26,6 +26,9 @@ holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS
 holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 $ops"
 holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 $ops"
 holds full  proof/ring              proof.pml "$ring"
+holds full  proof/one-by-one        proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
+holds full  proof/one-by-one-2-collectors proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 $ops"
+holds long  proof/one-by-one-2-collectors-scan proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE"
 
 proof_mutant() { # NAME MACRO [DEFINES]
     mutant short "$1" proof.pml "${3:-$one} -D$2"
@@ -53,7 +56,13 @@ proof_mutant RC-left-out           M_NO_RC
 proof_mutant shrink-failed-only    M_SHRINK_FAILED_ONLY "$ring"
 proof_mutant shrink-without-grace  M_SHRINK_NO_GRACE
 proof_mutant commit-stale-edges    M_STALE_EDGES "-DN=2 -DF=2 -DM=1 -DSTART_READ -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
+proof_mutant commit-unmarks-the-freed M_UNMARKED_EARLY "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
 proof_mutant two-open-proofs       M_TWO_PROOFS "-DN=1 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
+
+# R8, the second way: a store that is published afresh.
+holds short stores/2-elements   stores.pml ""
+mutant short R8-pointer-loaded-twice stores.pml -DM_R8_TWO_LOADS
+mutant short R8-old-store-written stores.pml -DM_R8_WRITTEN_AGAIN
 
 # ---- Weak references: tags and the gate ----------------------------------------------------------
 
@@ -119,6 +128,15 @@ candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
 candidates_mutant young-forgets     M_YOUNG_FORGETS
 candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
 mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=3 -DNO_YOUNG"
+candidates_mutant two-open-proofs   M_TWO_PROOFS "$candidates -DM=1 -DBUDGET=2"
 candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
+
+# ---- Orders of memory --------------------------------------------------------------------------------
+
+holds short ordering/all-shapes ordering.pml ""
+for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED FILED_ACQ_REL SEED_ACQ_REL STAGE_ACQ_REL \
+    SLEEP_ACQ_REL LIST_RELAXED UNLIST_RELAXED FILE_RELAXED TAKE_RELAXED; do
+    mutant short "ordering-$(echo $macro | tr 'A-Z_' 'a-z-')" ordering.pml "-DM_$macro"
+done
