@@ -14,17 +14,18 @@ one_wide="-DN=1 -DF=2 -DM=2 -DTWO_REGISTERS $ops"
 ring="-DN=2 -DF=1 -DM=2 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
 
 holds short proof/1-object          proof.pml "$one"
-holds short proof/1-object-untouched proof.pml "$one -DUNTOUCHED"
 holds short proof/1-object-2-fields proof.pml "$one_wide"
 holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
 holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
 holds short proof/2-collectors-v1-by-scan proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_WALK"
 holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
 holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
-holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 $ops -DOP_WALK -DOP_SHIFT"
-holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS $ops"
-holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 $ops"
-holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 $ops"
+holds full  proof/2-objects         proof.pml "-DN=2 -DF=1 -DM=1 $ops"
+holds full  proof/2-objects-untouched proof.pml "-DN=2 -DF=1 -DM=1 $ops -DUNTOUCHED"
+holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 -DSTART_READ -DBUDGET=4 $ops -DOP_SHIFT"
+holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS -DNEW_OUTSIDE $ops"
+holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 -DSTART_RING -DBUDGET=6 $ops"
+holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 -DNEW_OUTSIDE $ops"
 holds full  proof/ring              proof.pml "$ring"
 holds full  proof/one-by-one        proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
 holds full  proof/one-by-one-2-collectors proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 $ops"
@@ -69,8 +70,8 @@ mutant short R8-old-store-written stores.pml -DM_R8_WRITTEN_AGAIN
 weak="-DF=1 -DWEAK -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short weak/1-object   proof.pml "-DN=1 -DM=2 $weak"
-holds short weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
-holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 $weak"
+holds full  weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
+holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 -DNEW_OUTSIDE $weak"
 
 weak_mutant() { # NAME MACRO [DEFINES]
     mutant short "weak-$1" proof.pml "${3:--DN=1 -DM=2} $weak -D$2"
@@ -107,7 +108,7 @@ done
 
 # ---- Candidates: completeness --------------------------------------------------------------------
 
-candidates="-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
+candidates="-DN=2 -DF=1 -DSTART_RING -DNEW_OUTSIDE -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
 few="$candidates -DM=1 -DBUDGET=3"
 
 holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"

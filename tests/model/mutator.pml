@@ -18,6 +18,14 @@ byte spent[M];
 #define SUSPECT_REAPED
 #endif
 
+/* Fewer states. With one register and one mutator nothing is ever referred to by another object then,
+ * unless the heap does not begin empty. */
+#ifdef NEW_OUTSIDE
+#define NEW_WHERE(m) && !bor[m]
+#else
+#define NEW_WHERE(m)
+#endif
+
 inline section_end(m)
 {
     if
@@ -95,7 +103,7 @@ end:
 #endif
 #ifdef OP_NEW
     :: atomic {
-        MAY ROOM(m) && !bor[m] && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
+        MAY ROOM(m) NEW_WHERE(m) && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
         if
         :: IS(1, FREE) -> x = 1
         :: IS(2, FREE) -> x = 2
