@@ -147,7 +147,7 @@ typedef struct gari_type {
      * the payload points to. The references are gone by then. */
     void (*reclaim)(void *self) GARI_DEFAULT_;
 
-    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, or 0 */
+    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, GARI_TYPE_LATE, or 0 */
 
     int reserved;
 } gari_type;
@@ -156,6 +156,15 @@ typedef struct gari_type {
  * them, say because their dispose needs a partner that is intact. Death by count is as ever; but a
  * garbage cycle with such an object in it is uncollectable: see gari_garbage_get. */
 #define GARI_TYPE_NO_CLEAR 1u
+
+/* In gari_type.flags: at the death of such an object by its count, what it refers to may be given back
+ * late, when its memory is reused: after a grace period, by whichever thread has time or needs the
+ * memory. Until then what hangs on it counts as alive (also for weak references). That is much cheaper
+ * for large acyclic structures, say trees: all of the structure that was built with gari_init and that
+ * nothing else has ever referred to is freed without an atomic operation. For types of objects that do
+ * not lead to anything whose death must be prompt; not together with finalize, dispose or reclaim.
+ * gari_collect gives back what waits before it looks for cycles. */
+#define GARI_TYPE_LATE 2u
 
 /* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */
 #define GARI_TYPE(...) GARI_TYPE_(__VA_ARGS__, .reserved = 0)
@@ -196,7 +205,7 @@ GARI_API void *gari_new_items(const gari_type *type, size_t length);
 /* ---- Counts ------------------------------------------------------------------------------- */
 
 /* Takes a new reference to an object to which the caller holds one. Returns object, now also owned.
- * NULL is allowed and returned. A count beyond 2^25 makes the object immortal: never freed. */
+ * NULL is allowed and returned. A count beyond 2^24 makes the object immortal: never freed. */
 GARI_API gari_object *gari_incref(gari_object *object);
 
 /* Gives back an owned reference; NULL is allowed. The last one disposes of the object at once, and

@@ -126,10 +126,23 @@ void gari__drive_proofs(struct gari__object_thread *self)
     }
 }
 
+/* What has died late holds what it refers to until its grace period has passed. */
+static void await_late(struct gari__object_thread *self)
+{
+    if (!gari__limbo_any())
+        return;
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+        ;
+}
+
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
 {
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
         ;
+    if (gari__load_relaxed(&gari__late_used))
+        await_late(self);
     bool announced = gari__events_start(generation, false);
     gari__events_deliver(self);
     pthread_mutex_lock(&gari__collector.lock);

@@ -5,6 +5,7 @@
 #include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/free.h"
 #include "lib/object/limbo.h"
 
 /* The version goes up and the count to zero. */

@@ -187,7 +187,7 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
     }
     for (uint32_t first = 0; first < block->slots; first += 64) {
         uint64_t *word = &block->candidates[first / 64];
-        uint64_t bits = gari__load_relaxed(word);
+        uint64_t bits = gari__load_seq_cst(word);
         if (bits)
             bits = choose(pass, block, first, bits, young, old);
         if (bits == 0)

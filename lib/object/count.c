@@ -70,6 +70,25 @@ bool gari__count_last(struct gari__object_thread *self, gari_object *object, uin
     return true;
 }
 
+uint64_t gari__count_down_first(struct gari__object_thread *self, gari_object *object,
+                                uint64_t word)
+{
+    for (;;) {
+        if (word & GARI__SHARED) /* meanwhile */
+            return gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
+        uint64_t now = word - GARI__COUNT_ONE;
+        bool shared = gari__count_of(word) > 1 && !GARI_MUTANT(LATE_UNSHARED);
+        if (shared)
+            now |= GARI__SHARED | (gari__needs_suspicion(word) ? GARI__CANDIDATE : 0);
+        /* Below zero is the caller's to report, who looks at what this returns. */
+        if (!gari__cas_seq_cst(gari__word_of(object), &word, now))
+            continue;
+        if (now & ~word & GARI__CANDIDATE)
+            gari__stage(self, object);
+        return word;
+    }
+}
+
 gari_object *gari_incref(gari_object *object)
 {
     if (object)
