@@ -238,7 +238,7 @@ GARI_API const gari_type *gari_type_of(const gari_object *object);
 #define gari_load(f) GARI_TYPED_(f, gari_slot_load(GARI_SLOT_(f)))
 
 /* Reads the field inside a read section. Returns a borrowed pointer, or NULL. */
-#define gari_borrow(f) GARI_TYPED_(f, gari_slot_borrow(GARI_SLOT_(f)))
+#define gari_borrow(f) GARI_TYPED_(f, gari_slot_borrow_(GARI_SLOT_(f)))
 
 /* Makes the field refer to p (or NULL); the caller keeps its own reference to p. */
 #define gari_store(f, p) gari_slot_store(GARI_SLOT_(f), GARI_VALUE_(f, p))
@@ -265,6 +265,11 @@ GARI_API const gari_type *gari_type_of(const gari_object *object);
 /* What the macros call, for language bindings and generic code. Same contracts, no type check. */
 GARI_API void *gari_slot_load(gari_slot *slot);
 GARI_API void *gari_slot_borrow(gari_slot *slot);
+/* The same, inlined: one load. Acquire: pairs with the release of whoever published the object. */
+static inline void *gari_slot_borrow_(gari_slot *slot)
+{
+    return __atomic_load_n(&slot->pointer, __ATOMIC_ACQUIRE);
+}
 GARI_API void gari_slot_store(gari_slot *slot, void *object);
 GARI_API void gari_slot_move(gari_slot *slot, void *object);
 GARI_API void *gari_slot_take(gari_slot *slot);

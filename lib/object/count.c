@@ -70,23 +70,29 @@ bool gari__count_last(struct gari__object_thread *self, gari_object *object, uin
     return true;
 }
 
-uint64_t gari__count_down_first(struct gari__object_thread *self, gari_object *object,
-                                uint64_t word)
+bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *object,
+                               const char *call)
 {
-    for (;;) {
-        if (word & GARI__SHARED) /* meanwhile */
-            return gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
-        uint64_t now = word - GARI__COUNT_ONE;
-        bool shared = gari__count_of(word) > 1 && !GARI_MUTANT(LATE_UNSHARED);
-        if (shared)
-            now |= GARI__SHARED | (gari__needs_suspicion(word) ? GARI__CANDIDATE : 0);
-        /* Below zero is the caller's to report, who looks at what this returns. */
-        if (!gari__cas_seq_cst(gari__word_of(object), &word, now))
-            continue;
-        if (now & ~word & GARI__CANDIDATE)
+    uint64_t *word = gari__word_of(object);
+    uint64_t old = gari__load_relaxed(word), now;
+    do {
+        if (old & GARI__SHARED) /* meanwhile */
+            return gari__count_down(self, object, call);
+        if (gari__unlikely(!gari__is_counted(old)))
+            gari__fatal_dead(object, call);
+        now = old - GARI__COUNT_ONE;
+        if (gari__count_of(old) > 1)
+            now |= (GARI_MUTANT(LATE_UNSHARED) ? 0 : GARI__SHARED) |
+                   (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
+    } while (!gari__cas_seq_cst(word, &old, now));
+    if (gari__count_of(old) > 1) {
+        if (now & ~old & GARI__CANDIDATE)
             gari__stage(self, object);
-        return word;
+        return false;
     }
+    if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
+        return gari__count_last(self, object, old);
+    return true;
 }
 
 gari_object *gari_incref(gari_object *object)

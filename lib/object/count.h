@@ -77,10 +77,10 @@ static inline bool gari__needs_suspicion(uint64_t word)
 __attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
                                             uint64_t old);
 
-/* One counted reference less of an object that is not SHARED yet, whose word was last seen to be that:
- * if any is left, it is now, and if it is tracked, a candidate. Returns the word as it was. */
-uint64_t gari__count_down_first(struct gari__object_thread *self, gari_object *object,
-                                uint64_t word);
+/* gari__count_down of an object that is not SHARED: if a reference is left it is now, and if it is
+ * tracked, a candidate, all in the one step. */
+bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *object,
+                               const char *call);
 
 /* One counted reference less, in a section. True when it was the last: the caller owns the death and
  * must hand the object to gari__death_push. An object that is still to be finalized goes to the
@@ -88,14 +88,11 @@ uint64_t gari__count_down_first(struct gari__object_thread *self, gari_object *o
 static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
                                     const char *call)
 {
-    uint64_t old = gari__load_relaxed(gari__word_of(object));
-    if (old & GARI__SHARED)
-        old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
-    else if ((old & GARI__COUNT_MASK) != GARI__COUNT_ONE ||
-             !gari__cas_seq_cst(gari__word_of(object), &old, old - GARI__COUNT_ONE))
-        old = gari__count_down_first(self, object, old);
+    if (gari__unlikely(!(gari__load_relaxed(gari__word_of(object)) & GARI__SHARED)))
+        return gari__count_down_unshared(self, object, call);
+    uint64_t old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
     if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
-        if ((old & GARI__SHARED) && gari__needs_suspicion(old) && !gari__is_filed(object))
+        if (gari__needs_suspicion(old) && !gari__is_filed(object))
             gari__suspect(self, object, old - GARI__COUNT_ONE);
         return false;
     }

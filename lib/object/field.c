@@ -89,7 +89,7 @@ void *gari_slot_load(gari_slot *slot)
 
 void *gari_slot_borrow(gari_slot *slot)
 {
-    return gari__load_acquire(&slot->pointer);
+    return gari_slot_borrow_(slot);
 }
 
 /* Mutant: what is going to be replaced is given back before. */
