@@ -125,6 +125,7 @@ static struct gari__shape *make(const gari_type *type)
         type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
     if (type->flags & GARI_TYPE_LATE)
         gari__store_relaxed(&gari__late_used, true);
+    shape->plain = shape->tracked && !shape->has_items && !type->traverse;
     shape->late = (type->flags & GARI_TYPE_LATE) && shape->tracked;
     shape->unobserved = !shape->type.finalize && !shape->type.dispose && !shape->type.reclaim;
     shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |

@@ -14,6 +14,7 @@ struct gari__shape {
     const gari_type *identity;
     bool tracked;
     bool has_items;
+    bool plain;          /* all its references are in fields at fixed offsets */
     bool late;           /* GARI_TYPE_LATE */
     bool unobserved;     /* nobody is told of a death: no finalize, dispose, reclaim */
     uint64_t first_word; /* of a newborn's word: all but the version */
