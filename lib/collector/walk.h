@@ -78,8 +78,8 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
             uint64_t word = gari__load_acquire(gari__word_of(object));
             size_t cost = 1;
             if (gari__likely(gari__is_alive(word))) {
-                size_t to = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit,
-                                        pass);
+                size_t to =
+                    gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
                 if (gari__unlikely(to != GARI__EDGES_DONE)) {
                     cost = to - queue->at;
                     left -= cost < left ? cost : left;

@@ -112,11 +112,18 @@ void gari_decref(gari_object *object)
     if (!object)
         return;
     struct gari__object_thread *self = gari__enter("gari_decref");
-    /* The section is for the object's memory, should it have to be made a candidate after somebody
-     * else has dropped the last reference. */
-    gari__section_begin();
-    bool died = gari__count_down(self, object, "gari_decref");
-    gari__section_end();
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    bool died;
+    if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
+        /* Not looked at again but by whoever brings it to zero. */
+        died = gari__count_down(self, object, "gari_decref");
+    } else {
+        /* The section is for the object's memory, should it have to be made a candidate, or be
+         * claimed, after somebody else has dropped the last reference. */
+        gari__section_begin();
+        died = gari__count_down(self, object, "gari_decref");
+        gari__section_end();
+    }
     gari__settle(self, died ? object : NULL);
     gari__leave(self);
 }
