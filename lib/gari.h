@@ -459,7 +459,7 @@ typedef struct gari_config {
  *   GARI_DEBUG=stats,collectable,uncollectable,saveall,leak
  *   GARI_MEMORY_LIMIT=bytes, with K, M, G or T for powers of 1024; or cgroup; 0: none
  *   GARI_NICE=5   GARI_CPUS=0-3,8   GARI_THREAD_NAME=name
- *   GARI_STRESS=every:17,seed:5   see docs/testing-your-program.md; the seed may be left out
+ *   GARI_STRESS=every:17,seed:5   see docs/stress-mode.md; the seed may be left out
  * Calls that come later (gari_set_threshold and its like) are obeyed. */
 GARI_API int gari_configure(const gari_config *config);
 

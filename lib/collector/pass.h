@@ -205,7 +205,7 @@ void gari__scratch_free(uint32_t *scratch);
 /* Whether the pass should take more candidates: not if it lives on the reserve, and they have their
  * share of it. */
 bool gari__tables_take_seeds(const struct gari__pass *pass);
-/* Whether the last pass was short of memory. */
+/* Whether there has been a pass that was short of memory, and no whole one since that was not. */
 bool gari__tables_were_short(void);
 /* The pass is over. */
 void gari__tables_end(struct gari__pass *pass);

@@ -19,7 +19,7 @@ static struct {
     struct gari__member members[RESERVED_OBJECTS];
     uint32_t scratch[RESERVED_SLOTS];
     size_t scratch_used;
-    bool was_short; /* the last pass was */
+    bool was_short; /* a pass was, since the last whole one that was not */
 } reserve;
 
 static bool take_reserve(struct gari__pass *pass)
@@ -136,7 +136,8 @@ void gari__tables_end(struct gari__pass *pass)
         pass->members = NULL;
         pass->member_room = 0;
     }
-    reserve.was_short = pass->memory_short;
+    if (pass->memory_short || pass->whole)
+        reserve.was_short = pass->memory_short;
     if (reserve.owner == pass) {
         reserve.owner = NULL;
         reserve.scratch_used = 0;
