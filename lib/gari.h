@@ -451,11 +451,14 @@ typedef struct gari_config {
     int nice;                /* their nice value, -20 to 19; 0: as the thread that starts them */
     const char *thread_name; /* what their names begin with, up to 9 characters; NULL: "gari" */
     const char *cpus;        /* where they may run, as "0-3,8"; NULL: wherever their starter may */
+    /* For tests: a collection at about every so manieth call of a thread, on that thread; 0: none. */
+    unsigned stress_every;
+    unsigned stress_seed; /* decides at which calls, and of which generation */
 } gari_config;
 
 #define GARI_CONFIG_INIT                                                                           \
     {                                                                                              \
-        sizeof(gari_config), GARI_MODE_BACKGROUND, 0, {700, 10, 10}, 0, 0, NULL, NULL              \
+        sizeof(gari_config), GARI_MODE_BACKGROUND, 0, {700, 10, 10}, 0, 0, NULL, NULL, 0, 0        \
     }
 
 /* Sets the configuration; only before the process's first other use of gari, or after
@@ -470,6 +473,7 @@ typedef struct gari_config {
  *   GARI_DEBUG=stats,collectable,uncollectable,saveall,leak
  *   GARI_MEMORY_LIMIT=bytes, with K, M, G or T for powers of 1024; or cgroup; 0: none
  *   GARI_NICE=5   GARI_CPUS=0-3,8   GARI_THREAD_NAME=name
+ *   GARI_STRESS=every:17,seed:5   see docs/stress-mode.md; the seed may be left out
  * Calls that come later (gari_set_threshold and its like) are obeyed. */
 GARI_API int gari_configure(const gari_config *config);
 
@@ -669,7 +673,7 @@ GARI_API void gari_objects_release(gari_objects *objects);
 
 /* The next three fill *objects, whose former contents they ignore. They return 0; or ENOMEM; or EBUSY
  * from a callback of a type (dispose, reclaim, traverse, gari_defer) and from a thread that is going
- * away; on an error the list is empty. They never show an object that has died or that has been
+ * away or for which there is no memory yet; on an error the list is empty. They never show an object that has died or that has been
  * proved to be garbage, and what they show lives until it is given back. */
 
 /* All tracked objects of generation 0, 1 or 2, of GARI_ALL or of GARI_PERMANENT that exist while it

@@ -134,6 +134,8 @@ void gari__worker_kick(void);
 /* Whether whoever asks for a collection calls the finalizers himself: there is no thread for them, and
  * the service has not taken it upon itself. */
 bool gari__finalizers_by_hand(void);
+/* Tries again to start a finalizer thread that was refused, now and then. Whether there still is none. */
+bool gari__finalizers_retry(void);
 /* Stops the finalizer thread; waits for the finalizer that it is in. */
 void gari__finalizers_stop(void);
 

@@ -2,7 +2,6 @@
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
 #include "lib/collector/seeds.h"
 #include "lib/collector/walk.h"
-#include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
 #include "lib/object/free.h"
@@ -246,7 +245,7 @@ size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self
         budget -= cost < budget ? cost : budget;
         /* Last: without the hold the block may go. */
         gari__block_set_scratch(block, pass->which, NULL);
-        gari__memory_free(scratch);
+        gari__scratch_free(scratch);
     }
     if (!pass->touched)
         pass->phase = GARI__IDLE;

@@ -16,12 +16,22 @@ static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_obj
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
 }
 
-static GARI__INLINE void gari__queue_add(struct gari__pass *pass, gari_object *object)
+/* The block's scratch array, made at first need, or NULL. */
+static inline uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block)
+{
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    return gari__likely(scratch != NULL) ? scratch : gari__scratch_new(pass, block);
+}
+
+/* False: there is no room. In most phases the queue is there to save work, and who finds no room in it
+ * goes on; where all that is reached must be met he says so. */
+static GARI__INLINE bool gari__queue_add(struct gari__pass *pass, gari_object *object)
 {
     struct gari__queue *queue = &pass->queue;
-    if (gari__unlikely(queue->count == queue->room) && !gari__queue_grow(pass))
-        return;
+    if (gari__unlikely(queue->count == queue->room) && gari__unlikely(!gari__queue_grow(pass)))
+        return false;
     queue->stack[queue->count++] = object;
+    return true;
 }
 
 /* The next object of the queue, or NULL. */

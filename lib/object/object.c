@@ -185,7 +185,7 @@ static __attribute__((noinline)) void *new_long(struct gari__object_thread *self
 void *gari_new(const gari_type *type)
 {
     struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
-    if (gari__unlikely(!self))
+    if (gari__unlikely(!self || self->heap.thread.leaves_slowly))
         return new_slowly(type);
     const struct gari__cached *cached = &self->cache[cache_index(type)];
     const struct gari__bin *bin = cached->bin;

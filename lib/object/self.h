@@ -64,7 +64,14 @@ struct gari__object_thread {
     bool late_waiting;  /* some of that was of a late type */
     bool apart_late;    /* what is being taken apart is of one */
     uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
+
+    /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
+     * from, and the setting that they belong to, 0: none yet. */
+    uint64_t calls_left, calls_random, calls_setting;
 };
+
+/* Whether the ends of calls are counted, for GARI_STRESS; for the threads that attach from now on. */
+extern bool gari__count_calls;
 
 /* The stamp for objects born now: the collector counts it up at each collection. */
 extern uint16_t gari__birth_stamp;
@@ -102,6 +109,8 @@ void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
  * succeed. */
 bool gari__upcall_exhausted(struct gari__object_thread *self);
+/* A call on a record that is `counted` ends. */
+void gari__upcall_left(struct gari__object_thread *self);
 /* A call has just come back from its slow path, which it entered at that time: for the statistics. */
 void gari__upcall_waited(uint64_t begin_ns);
 /* The queue of finalizers and callbacks is no longer empty. May be called in a section. */
