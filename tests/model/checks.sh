@@ -18,7 +18,7 @@ holds short proof/1-object-2-fields proof.pml "$one_wide"
 holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
 holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
 holds short proof/2-collectors-v1-by-scan proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_WALK"
-holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
+holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DBUDGET=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
 holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
 holds full  proof/2-objects         proof.pml "-DN=2 -DF=1 -DM=1 $ops"
 holds full  proof/2-objects-untouched proof.pml "-DN=2 -DF=1 -DM=1 $ops -DUNTOUCHED"
@@ -29,7 +29,7 @@ holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -D
 holds full  proof/ring              proof.pml "$ring"
 holds full  proof/one-by-one        proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
 holds full  proof/one-by-one-2-collectors proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 $ops"
-holds long  proof/one-by-one-2-collectors-scan proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE"
+holds long  proof/one-by-one-2-collectors-scan proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 -DV1_BY_SCAN -DNEW_OUTSIDE -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE"
 
 proof_mutant() { # NAME MACRO [DEFINES]
     mutant short "$1" proof.pml "${3:-$one} -D$2"
@@ -89,7 +89,7 @@ weak_mutant left-keeps-tag      M_WEAK_TAG_STAYS "-DN=2 -DM=1"
 finalizers="-DF=1 -DFINALIZERS -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short finalizers/1-object  proof.pml "-DN=1 -DM=2 $finalizers"
-holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 $finalizers"
+holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 -DNEW_OUTSIDE $finalizers"
 
 finalizers_mutant() { # NAME MACRO [DEFINES]
     mutant short "finalizers-$1" proof.pml "${3:--DN=1 -DM=2} $finalizers -D$2"

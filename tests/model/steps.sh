@@ -26,6 +26,7 @@ for source; do
     awk -v file="$(echo "$source" | grep -oE '(lib|concurrency)/.*')" '
         /^[A-Za-z_].*\(/ && !/^#/ && !/;$/ {
             line = $0
+            gsub(/__attribute__\(\([^)]*\)\) */, "", line)
             sub(/\(.*/, "", line)
             sub(/.*[ *]/, "", line)
             name = line
