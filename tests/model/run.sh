@@ -34,7 +34,7 @@ count=0
 options="-w -DMEMLIM=6000 -DMURMUR"
 # Most of a short search is its compilation.
 optimize=-O2
-[ $form != short ] || optimize=-O0
+[ "$form" != short ] || optimize=-O0
 
 search() { # DIRECTORY MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
     mkdir "$1" && cp ./*.pml "$1" || exit 2
@@ -84,7 +84,7 @@ check() { # KIND DIRECTORY NAME MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
 }
 
 wanted() { # FORM
-    case $form in
+    case "$form" in
     short) [ "$1" = short ] ;;
     full) [ "$1" != long ] ;;
     esac

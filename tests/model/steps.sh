@@ -13,7 +13,10 @@ shift
 models=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do models+=("$1") && shift; done
 shift
-[ ${#models[@]} -gt 0 ] && [ $# -gt 0 ] || { echo "steps.sh: no models, or no sources" >&2 && exit 2; }
+if [ ${#models[@]} -eq 0 ] || [ $# -eq 0 ]; then
+    echo "steps.sh: no models, or no sources" >&2
+    exit 2
+fi
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 
@@ -71,7 +74,7 @@ compare() { # FILE FILE SENTENCE: what is in the first and not in the second
     else
         failed=$((failed + 1))
         echo "FAILED: $3"
-        echo "$missing" | sed 's/^/    /'
+        echo "    ${missing//$'\n'/$'\n    '}"
     fi
 }
 compare model code "steps of the models that no line of the code is named after"
