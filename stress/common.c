@@ -172,6 +172,14 @@ static uint64_t collections(void)
            stats.generation[2].collections;
 }
 
+/* With no worker left: counts, lists and accounting fit together (lib/gari.h). */
+static void check_heap(const char *when)
+{
+    stress_phase("heap check");
+    size_t found = gari_check_heap(NULL);
+    stress_check(found == 0, "gari_check_heap %s finds %zu inconsistencies", when, found);
+}
+
 void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
 {
     static struct task tasks[MOST_WORKERS];
@@ -194,6 +202,7 @@ void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
         pthread_join(tasks[i].thread, NULL);
     gari__fetch_add_relaxed(&workers[0].operations, 1);
     gari__store_relaxed(&workers[0].running, true);
+    check_heap("after work");
     stress_phase("after work");
     uint64_t operations = 0;
     for (unsigned i = 1; i <= count; i++)
@@ -425,6 +434,7 @@ void stress_settle(uint64_t live)
                  "all garbage is found: %lu objects alive (expected %lu), %lu waiting",
                  (unsigned long)stats.objects_live, (unsigned long)live,
                  (unsigned long)stats.objects_waiting);
+    check_heap("at rest");
 }
 
 static void report_left(const gari_type *type, size_t objects, size_t bytes, void *arg)
@@ -444,6 +454,7 @@ int stress_end(void)
                  "bytes of heap",
                  left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
                  (unsigned long)stats.heap_bytes);
+    check_heap("after gari_shutdown");
     print_end();
     return failed ? 1 : 0;
 }

@@ -71,8 +71,15 @@ void finish_pending(void);
 /* A full collection, and everything that follows from it, up to the return of memory. */
 void settle(void);
 
-/* gari_shutdown frees all garbage and finds that no object is left. */
-#define assert_nothing_left() assert_equal(gari_shutdown(NULL, NULL), 0)
+/* gari_check_heap finds nothing. */
+#define assert_heap_sound() assert_equal(gari_check_heap(NULL), 0)
+
+/* The heap is sound, and gari_shutdown frees all garbage and finds that no object is left. */
+#define assert_nothing_left()                                                                      \
+    do {                                                                                           \
+        assert_heap_sound();                                                                       \
+        assert_equal(gari_shutdown(NULL, NULL), 0);                                                \
+    } while (0)
 
 /* Polls, for work that gari's own threads do. False when `seconds` have passed. */
 bool wait_until(bool (*done)(void *arg), void *arg, double seconds);

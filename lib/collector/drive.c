@@ -126,6 +126,16 @@ void gari__drive_proofs(struct gari__object_thread *self)
     }
 }
 
+void gari__drive_idle(struct gari__object_thread *self)
+{
+    for (int which = 0; which < GARI__PASSES; which++) {
+        struct gari__pass *pass = &gari__collector.pass[which];
+        if (pass->phase != GARI__IDLE && pass->phase < GARI__READMIT)
+            gari__pass_abandon(pass);
+        finish(pass, self);
+    }
+}
+
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
 {
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)

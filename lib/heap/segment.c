@@ -197,3 +197,14 @@ void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *
     }
     pthread_mutex_unlock(&lock);
 }
+
+unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
+                             void *arg)
+{
+    pthread_mutex_lock(&lock);
+    for (const struct gari__segment *segment = segments; segment; segment = segment->next)
+        visit(segment, arg);
+    unsigned empty = empty_segments;
+    pthread_mutex_unlock(&lock);
+    return empty;
+}

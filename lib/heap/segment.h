@@ -41,6 +41,10 @@ size_t gari__heap_peak_bytes(void);
  * segments they may, and a segment that is new may be missed. One walk at a time. */
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
 
+/* Calls visit for every segment. Returns how many are taken to be without a run. */
+unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
+                             void *arg);
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

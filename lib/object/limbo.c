@@ -333,6 +333,19 @@ struct gari__limbo_stats gari__limbo_read_stats(void)
                                       gari__load_relaxed(&limbo.deferred_count)};
 }
 
+void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg)
+{
+    pthread_mutex_lock(&limbo.lock);
+    const struct gari__block *block;
+    for (unsigned i = 0; i < limbo.count; i++)
+        for (block = limbo.batches[(limbo.first + i) % BATCHES].blocks; block;
+             block = block->batch_next)
+            visit(block, arg);
+    for (block = limbo.ripe; block; block = block->batch_next)
+        visit(block, arg);
+    pthread_mutex_unlock(&limbo.lock);
+}
+
 int gari_defer(void (*fn)(void *arg), void *arg)
 {
     struct gari__object_thread *self = gari__enter("gari_defer");

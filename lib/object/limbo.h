@@ -41,6 +41,9 @@ uint64_t gari__limbo_last_ticket(void);
 
 struct gari__limbo_stats gari__limbo_read_stats(void);
 
+/* Calls visit for every block of a batch, for the heap's check, while nobody else is at work. */
+void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg);
+
 /* Gives one slot's memory back at once: nobody can have a pointer to the object. For the collector,
  * whose proof contained a grace period. `run` gathers slots of one block. */
 struct gari__free_run {
