@@ -1,12 +1,12 @@
 # The door for people; Bazel does the work. ARGS goes to whatever the target runs:
 #
 #   make demo ARGS="--help"                      arguments of the demo
-#   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan)
+#   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan, checked)
 #   make stress ARGS="--seconds 60"              arguments of the stress programs
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test model stress tsan asan bench format check-format clean
+.PHONY: help demo test model stress tsan asan checked bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
@@ -15,6 +15,7 @@ help:
 	@echo "make stress        the stress programs alone"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
+	@echo "make checked       all tests with the library that watches its users (docs/checking.md)"
 	@echo "make bench         gari beside its peers: tables and plots, in about ten minutes"
 	@echo "make format        formats the C files; make check-format only looks"
 	@echo "make clean         removes what was built"
@@ -36,7 +37,7 @@ stress:
 	@tools/install-packages
 	@tools/run-tests stress -- $(foreach arg,$(ARGS),--test_arg=$(arg))
 
-tsan asan:
+tsan asan checked:
 	@tools/install-packages
 	@tools/run-tests $@ -- $(ARGS)
 

@@ -15,7 +15,7 @@ void gari__set_fatal_hook(void (*hook)(const char *sentence))
     gari__store_release(&fatal_hook, hook);
 }
 
-#define SENTENCE 512
+#define SENTENCE 1024
 
 static void spell(char sentence[SENTENCE], const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));

@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether this is a build with a sanitizer, and whether it is ThreadSanitizer, under which the child
+/* Whether this is a build with a sanitizer (or the checked one, which is slow too and takes memory of its
+ * own), and whether it is ThreadSanitizer, under which the child
  * of a fork may not start threads. */
 #if defined(__SANITIZE_THREAD__)
 #define THREAD_SANITIZED 1
@@ -27,7 +28,7 @@
 #define THREAD_SANITIZED 0
 #endif
 
-#if THREAD_SANITIZED || defined(__SANITIZE_ADDRESS__)
+#if THREAD_SANITIZED || defined(__SANITIZE_ADDRESS__) || defined(GARI_CHECKED)
 #define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -13,6 +13,7 @@ static inline void commit(gari_object *object)
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word);
     uint64_t count = old & GARI__COUNT_MASK;
+    gari__checked_death(object);
     /* While a ring still points here its owner may clear CANDIDATE at any moment; otherwise the word
      * is ours alone. */
     if (gari__unlikely(old & GARI__CANDIDATE))
@@ -73,6 +74,7 @@ static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
     const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
     if (!target || (state && (*state & GARI__MEMBER)))
         return;
+    gari__checked_no_edge(target);
     if (gari__count_down(dropping->self, target, "the collector"))
         gari__death_push(dropping->self, target);
 }

@@ -45,6 +45,11 @@ void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *
 unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
                              void *arg);
 
+#ifdef GARI_CHECKED
+/* Whether the address lies in a segment. */
+bool gari__is_heap(const void *address);
+#endif
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

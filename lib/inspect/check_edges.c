@@ -5,6 +5,7 @@
 #include "concurrency/word.h"
 #include "lib/collector/garbage.h"
 #include "lib/heap/memory.h"
+#include "lib/object/checked.h"
 #include "lib/object/edges.h"
 #include "lib/object/finalize.h"
 
@@ -108,6 +109,11 @@ static void look_at_object(struct gari__check *check, const struct gari__checked
                          look_at_edge, &look);
     if (look.remember)
         check_twice(&look);
+#ifdef GARI_CHECKED
+    const char *wrong = gari__checked_traverse(shape, gari__slot_at(it->block, slot));
+    if (wrong)
+        gari__check_say(check, "%s", wrong);
+#endif
 }
 
 /* One more reference of gari's own. */

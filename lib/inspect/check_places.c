@@ -5,6 +5,7 @@
 #include "concurrency/word.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
+#include "lib/object/checked.h"
 #include "lib/object/death.h"
 #include "lib/object/finalize.h"
 #include "lib/object/limbo.h"
@@ -267,6 +268,18 @@ static void check_block(struct gari__check *check, struct gari__checked_block *i
                         (void *)block->base, type_of(it));
 }
 
+#ifdef GARI_CHECKED
+static void place_quarantined(const gari_object *object, void *arg)
+{
+    uint32_t slot;
+    struct gari__checked_block *it = gari__check_locate(arg, object, &slot);
+    if (it)
+        it->slots[slot].place = GARI__FREE;
+    else
+        gari__check_say(arg, "the quarantine has %p, which is no object", (const void *)object);
+}
+#endif
+
 static void nothing(const gari_object *object, void *arg)
 {
     (void)object;
@@ -276,6 +289,9 @@ static void nothing(const gari_object *object, void *arg)
 void gari__check_places(struct gari__check *check)
 {
     mark_lists(check);
+#ifdef GARI_CHECKED
+    gari__checked_walk(place_quarantined, check);
+#endif
     gari__kinds_walk(check_kind, check);
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next)
         check_thread(check, (const struct gari__object_thread *)t);

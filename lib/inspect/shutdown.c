@@ -4,6 +4,7 @@
 #include "concurrency/word.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
+#include "lib/object/checked.h"
 #include "lib/object/finalizer.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
@@ -101,6 +102,7 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     gari__events_finish(self);
     gari_garbage_clear();
     gari_set_debug(debug);
+    gari__checked_release();
     disown_all();
     gari__kinds_walk(trim, NULL);
     struct census census = {.report = report, .arg = arg};

@@ -137,6 +137,7 @@ static void sweep_edge(gari_slot *slot, void *arg)
     if (!target || GARI_MUTANT(NO_SWEEP))
         return;
     gari__store_relaxed(&slot->pointer, NULL);
+    gari__checked_no_edge(target);
     if (gari__count_down(self, target, "the sweep of a dead object's fields"))
         gari__death_push(self, target);
 }
@@ -196,11 +197,11 @@ static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__bloc
     uint32_t slot = gari__slot_of(block, object);
     if (gari__unlikely(shape->type.reclaim != NULL))
         shape->type.reclaim(object);
-#if defined(GARI_PERTURB) || defined(GARI__ASAN)
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED) || defined(GARI__ASAN)
     size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
                                    : gari__size_of(shape, object) - sizeof(gari_object);
 #endif
-#ifdef GARI_PERTURB
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED)
     memset(object + 1, 0xDD, body);
 #endif
 #ifdef GARI__ASAN
@@ -228,8 +229,13 @@ void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
 
 void gari__free_run_flush(struct gari__free_run *run)
 {
+#ifdef GARI_CHECKED
+    if (run->count)
+        gari__checked_quarantine(run->block, run->head);
+#else
     if (run->count)
         gari__block_free(run->block, run->head, run->tail, run->count);
+#endif
     run->count = 0;
 }
 

@@ -2,6 +2,7 @@
 #include "concurrency/clock.h"
 #include "concurrency/fatal.h"
 #include "concurrency/sanitizer.h"
+#include "lib/object/checked.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 
@@ -45,6 +46,8 @@ static GARI__INLINE void *bring_to_life(struct gari__object_thread *self,
     gari__store_relaxed(&block->side[slot].birth, stamp);
     if (gari__unlikely(gari__load_relaxed(&block->last_birth) != stamp))
         gari__store_relaxed(&block->last_birth, stamp);
+
+    gari__checked_birth(block, slot, object);
 
     uint64_t *word = gari__word_of(object);
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
@@ -132,6 +135,7 @@ static inline size_t cache_index(const gari_type *type)
 
 void *gari_new(const gari_type *type)
 {
+    GARI__CHECKED_MAKER();
     struct gari__object_thread *self = gari__enter("gari_new");
     size_t at = cache_index(type);
     void *object = NULL;
@@ -151,6 +155,7 @@ void *gari_new(const gari_type *type)
 
 void *gari_new_items(const gari_type *type, size_t length)
 {
+    GARI__CHECKED_MAKER();
     struct gari__object_thread *self = gari__enter("gari_new_items");
     size_t at = cache_index(type);
     void *object = NULL;
