@@ -1,6 +1,6 @@
 /* gari_check_heap: finds nothing in a sound heap, and names the objects that are corrupted on purpose. */
+#include "concurrency/fault.h"
 #include "lib/gari_containers.h"
-#include "lib/heap/memory.h"
 #include "tests/corrupt.h"
 
 TestSuite(check_heap, .timeout = 60);
@@ -163,10 +163,10 @@ Test(check_heap, checks_nothing_in_a_callback_or_without_memory)
     cr_assert(found_in_dispose == GARI_UNCHECKED);
     struct node *node = new_node(&node_type, 0);
     for (long nth = 1; nth <= 3; nth++) {
-        gari__memory_fail_at(nth);
+        gari__faults_arm(&(struct gari__faults){GARI__FAULT_ANY, nth, nth, 0});
         cr_assert(gari_check_heap(NULL) == GARI_UNCHECKED);
     }
-    gari__memory_fail_at(0);
+    gari__faults_arm(NULL);
     gari_decref(node);
     assert_nothing_left();
 }

@@ -50,6 +50,11 @@ unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, 
 bool gari__is_heap(const void *address);
 #endif
 
+/* Keeps walks out until gari__walks_allow; false when one is under way or wanted. Many threads may
+ * keep them out at a time, each for a bounded moment. */
+bool gari__walks_bar(void);
+void gari__walks_allow(void);
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

@@ -16,7 +16,7 @@ enum gari__places {
     GARI__NOWHERE, /* in no list: alive */
     GARI__FREE,
     GARI__IN_DYING,
-    GARI__IN_LIMBO,
+    GARI__IN_LIMBO,      /* or past it, and not yet taken apart */
     GARI__IN_UNFINISHED, /* alive, to be finalized */
     GARI__IN_RING        /* dead, and a ring still points at it */
 };

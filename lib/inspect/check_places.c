@@ -139,7 +139,7 @@ static void mark_batch(const struct gari__block *block, void *arg)
 static void mark_lists(struct gari__check *check)
 {
     static const char *const waits[] = {"the list of the dying", "the list of limbo",
-                                        "the list of the unfinished"};
+                                        "the list of the ripe", "the list of the unfinished"};
     struct gari__checked_block *it;
     struct lists lists;
     for (int what = 0; what < GARI__WAITS; what++) {
@@ -246,6 +246,7 @@ static void check_block(struct gari__check *check, struct gari__checked_block *i
         place_list(check, it, GARI__FREED_HEAD(freed), GARI__FREE, "its block's free list");
     place_waiting(check, it, GARI__DYING, GARI__IN_DYING, "being taken apart");
     place_waiting(check, it, GARI__LIMBO, GARI__IN_LIMBO, "a grace period");
+    place_waiting(check, it, GARI__RIPE, GARI__IN_LIMBO, "being taken apart after it");
     place_waiting(check, it, GARI__UNFINISHED, GARI__IN_UNFINISHED, "being finalized");
     if (block->in_batch)
         place_list(check, it, block->batch_head, GARI__IN_LIMBO, "a batch in limbo");

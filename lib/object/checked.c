@@ -120,9 +120,9 @@ const char *gari__checked_story(const gari_object *object)
 
 /* ---- Birth and death ----------------------------------------------------------------------- */
 
-void gari__checked_birth(struct gari__block *block, uint32_t slot, gari_object *object)
+void gari__checked_birth(gari_object *object)
 {
-    (void)object;
+    struct gari__block *block = gari__block_of(object);
     struct gari__checked *table = gari__load_relaxed(&block->checked);
     if (!table) {
         /* Not counted as gari's memory, and it never fails: tests of failing memory see no difference. */
@@ -131,7 +131,7 @@ void gari__checked_birth(struct gari__block *block, uint32_t slot, gari_object *
             gari__fatal("gari_new: no memory for what the checked build keeps of an object");
         gari__store_release(&block->checked, table);
     }
-    struct gari__checked *checked = &table[slot];
+    struct gari__checked *checked = &table[gari__slot_of(block, object)];
     take_trace(checked->made, gari__checked_maker);
     memset(checked->died, 0, sizeof checked->died);
     for (size_t i = 0; i < WATCHED_WORDS / 64; i++)

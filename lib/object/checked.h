@@ -22,7 +22,7 @@ extern __thread const void *gari__checked_maker;
 #define GARI__CHECKED_MAKER() (gari__checked_maker = __builtin_return_address(0))
 
 /* Before the word says that the object lives. */
-void gari__checked_birth(struct gari__block *block, uint32_t slot, gari_object *object);
+void gari__checked_birth(gari_object *object);
 /* The last reference is gone. */
 void gari__checked_death(const gari_object *object);
 /* Takes slots that are free over, linked from head; puts those back that have been here long enough. */
@@ -62,7 +62,7 @@ const char *gari__checked_story(const gari_object *object);
 #else
 
 #define GARI__CHECKED_MAKER() ((void)0)
-#define gari__checked_birth(block, slot, object) ((void)0)
+#define gari__checked_birth(object) ((void)0)
 #define gari__checked_death(object) ((void)0)
 #define gari__checked_release() ((void)0)
 #define gari__checked_object(object, call) ((void)0)
