@@ -278,3 +278,54 @@ Test(container_failure, at_the_memory_limit)
     gari_set_memory_limit(0);
     assert_nothing_left();
 }
+
+enum { MAPPED = 2 << 20 }; /* bytes: a mapping of their own */
+
+Test(container_failure, of_a_new_key_leaves_a_map_as_it_was)
+{
+    use_manual_mode();
+    gari_map *map = gari_map_new();
+    struct node *node = new_node(&watched_type, 0);
+    static char long_key[MAPPED];
+    assert_equal(gari_map_put(map, gari_key_string("short"), node), 0);
+    fail_from(1);
+    assert_equal(gari_map_put(map, gari_key_data(long_key, MAPPED), node), ENOMEM);
+    fail_from(0);
+    assert_equal(gari_map_length(map), 1);
+    assert_equal(gari_getrefcount(node), 2);
+    gari_decref(map);
+    assert_equal(gari_getrefcount(node), 1);
+    gari_decref(node);
+    assert_nothing_left();
+}
+
+Test(container_failure, of_long_bytes_is_null)
+{
+    use_manual_mode();
+    static char long_text[MAPPED];
+    gari_bytes *bytes = gari_bytes_new(long_text, MAPPED);
+    fail_from(1);
+    cr_assert(gari_bytes_concat(bytes, bytes) == NULL);
+    fail_from(0);
+    gari_decref(bytes);
+    assert_nothing_left();
+}
+
+Test(container_failure, does_not_keep_a_map_from_growing_empty)
+{
+    use_manual_mode();
+    gari_map *map = gari_map_new();
+    struct node *node = new_node(&watched_type, 0);
+    for (int i = 0; i < 5000; i++)
+        assert_equal(gari_map_put(map, gari_key_integer(i), node), 0);
+    fail_from(1); /* no shorter table can be had */
+    for (int i = 0; i < 5000; i++)
+        assert_equal(gari_map_remove(map, gari_key_integer(i)), 0);
+    fail_from(0);
+    assert_equal(gari_map_length(map), 0);
+    assert_equal(gari_getrefcount(node), 1);
+    assert_equal(gari_map_put(map, gari_key_integer(1), node), 0);
+    gari_decref(map);
+    gari_decref(node);
+    assert_nothing_left();
+}

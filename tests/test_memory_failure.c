@@ -437,3 +437,61 @@ Test(memory_failure, does_not_stop_a_new_thread_from_using_objects)
     assert_equal(disposed_count(), 1);
     assert_nothing_left();
 }
+
+/* ---- Calls that return copies -------------------------------------------------------------- */
+
+static void count_key(const void *key, size_t size, void *object, void *arg)
+{
+    check(key && size && object);
+    ++*(int *)arg;
+}
+
+static void count_object(void *object, void *arg)
+{
+    check(object != NULL);
+    ++*(int *)arg;
+}
+
+Test(memory_failure, of_a_look_through_weak_containers_is_reported_and_visits_nothing)
+{
+    use_manual_mode();
+    gari_weakmap *map = gari_weakmap_new();
+    gari_weakset *set = gari_weakset_new();
+    struct leaf *leaf = new_leaf(1);
+    assert_equal(gari_weakmap_set(map, "key", 3, leaf), 0);
+    assert_equal(gari_weakset_add(set, leaf), 0);
+    int visits = 0;
+    fail_from(1);
+    assert_equal(gari_weakmap_each(map, count_key, &visits), ENOMEM);
+    assert_equal(gari_weakset_each(set, count_object, &visits), ENOMEM);
+    assert_equal(visits, 0);
+    fail_from(0);
+    assert_equal(gari_weakmap_each(map, count_key, &visits), 0);
+    assert_equal(gari_weakset_each(set, count_object, &visits), 0);
+    assert_equal(visits, 2);
+    assert_equal(gari_getrefcount(leaf), 1);
+    gari_decref(leaf);
+    gari_decref(map);
+    gari_decref(set);
+    assert_nothing_left();
+}
+
+Test(memory_failure, of_a_copy_of_the_garbage_list_is_reported_and_leaves_the_list)
+{
+    use_manual_mode();
+    gari_set_debug(GARI_DEBUG_SAVEALL);
+    make_garbage_ring(&watched_type, 100);
+    assert_equal(gari_collect(2), 100);
+    gari_objects objects;
+    fail_from(1);
+    assert_equal(gari_garbage_get(&objects), ENOMEM);
+    assert_equal(objects.count, 0);
+    fail_from(0);
+    assert_equal(gari_garbage_count(), 100);
+    assert_equal(gari_garbage_get(&objects), 0);
+    assert_equal(objects.count, 100);
+    gari_objects_release(&objects);
+    gari_set_debug(0);
+    gari_garbage_clear();
+    assert_nothing_left();
+}

@@ -109,6 +109,7 @@ struct gari__pass {
     struct gari__member *members;
     size_t member_count, member_room;
     size_t kept;    /* COMPACT: members that stay, so far */
+    bool outgoing;  /* V2 has found edges that leave the set; a hint */
     size_t matched; /* members for each of whose references V2 has found an edge */
     unsigned attempts;
     bool members_full; /* SCAN: there was no room for one more */

@@ -166,7 +166,7 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
     }
     for (uint32_t first = 0; first < block->slots; first += 64) {
         uint64_t *word = &block->candidates[first / 64];
-        uint64_t bits = gari__load_relaxed(word);
+        uint64_t bits = gari__load_seq_cst(word);
         if (bits)
             bits = choose(pass, block, first, bits, young, old);
         if (bits == 0)
@@ -331,6 +331,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
     bool sift = shape->type.flags & GARI_TYPE_NO_CLEAR;
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     uint32_t slot = pass->slot;
+    uint64_t words = 0;
     for (; slot < block->slots && budget > 0 && pass->queue.count == 0; slot++) {
         uint32_t state = scratch[slot];
         if ((state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
@@ -349,12 +350,15 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
             gari__queue_add(pass, object);
         } else {
             scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;
-            pass->callbacks |= callbacks;
-            pass->sift |= sift;
-            pass->words |= word;
+            words |= word;
         }
     }
     pass->slot = slot;
+    if (words) {
+        pass->callbacks |= callbacks;
+        pass->sift |= sift;
+        pass->words |= words;
+    }
     return budget;
 }
 

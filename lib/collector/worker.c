@@ -27,6 +27,7 @@
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
+#define LATE_BYTES ((uint64_t)256 << 10)
 /* After a thread has been refused. */
 #define RETRY_NS 100000000u
 
@@ -104,7 +105,7 @@ static void sleep_for(uint64_t ns)
     pthread_mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
-        /* Pairs with gari__suspect and gari__limbo_note: either they see the flag, or this look sees
+        /* Pairs with gari__stage and gari__limbo_put: either they see the flag, or this look sees
          * their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         bool nothing = !gari__limbo_any() && !gari__candidates_any();
@@ -318,11 +319,11 @@ void gari__upcall_allocated(struct gari__object_thread *self)
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
         gari__deaths_run(self, GARI__DEATH_BUDGET);
-        self->countdown = HELP_EVERY;
+        gari__set_alarm(self, HELP_EVERY);
         return;
     }
     if (is_alone() || debt >= OUTRUN_BYTES) {
-        self->countdown = HELP_EVERY;
+        gari__set_alarm(self, HELP_EVERY);
         if (gari__load_relaxed(&worker.asleep))
             gari__worker_kick();
         if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
@@ -341,6 +342,17 @@ static bool much_waits(void)
     return waiting.bytes > MANUAL_LIMBO_BYTES || waiting.deferred > MANUAL_LIMBO_DEFERRED;
 }
 
+/* Without knowing how much hangs on what waits: so much has been allocated since. */
+static bool much_dies_late(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
+        return false;
+    self->late_mark = allocated;
+    self->late_waiting = false;
+    return true;
+}
+
 void gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
@@ -351,11 +363,13 @@ void gari__upcall_refill(struct gari__object_thread *self)
     uint64_t begin = gari__now_ns();
     if (gari__waiting_any(GARI__DYING))
         gari__deaths_run(self, HELP_BUDGET);
-    if (is_alone())
+    /* What dies late is reused soonest by those who made it, and its size is not known: so they keep a
+     * batch of it under way. */
+    if (is_alone() || self->late_waiting)
         gari__limbo_seal_idle();
     gari__limbo_free(self, HELP_BUDGET);
-    if (!gari__in_section() && !self->heap.thread.shared && much_waits() &&
-        !gari__grace_has_thread()) {
+    if (!gari__in_section() && !self->heap.thread.shared && !gari__grace_has_thread() &&
+        (much_waits() || much_dies_late(self))) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
         gari__limbo_free(self, HELP_BUDGET);

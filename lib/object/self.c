@@ -29,7 +29,7 @@ static void detach(struct gari__thread *record)
     gari__candidates_file(self, self);
     gari__deaths_run(self, GARI__DEATH_BUDGET);
     gari__bins_disown(&self->heap);
-    self->countdown = 0;
+    self->alarm = 0;
     self->never_help = false;
     self->calls_setting = 0;
 }

@@ -16,13 +16,14 @@
 struct gari__object_thread {
     struct gari__heap_thread heap;
 
-    /* Tracked allocations left until the collector's trigger is looked at again. */
-    int64_t countdown;
+    /* The number of tracked allocations (heap.tally) at which the collector's trigger is looked at. */
+    uint64_t alarm;
     /* The shapes and bins of the types used last. */
-    struct {
+    struct gari__cached {
         const gari_type *type;
         struct gari__shape *shape;
         struct gari__bin *bin; /* of a type of fixed size */
+        uint64_t first_word;   /* as the shape has it */
     } cache[GARI__SHAPE_CACHE];
 
     /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
@@ -58,6 +59,11 @@ struct gari__object_thread {
     /* Dead objects of one block on their way to limbo; empty between calls. */
     struct gari__block *run_block;
     uint32_t run_head, run_tail, run_count;
+    size_t run_load;
+    size_t unsealed;    /* the load of what this thread has put into limbo since it last sealed */
+    bool late_waiting;  /* some of that was of a late type */
+    bool apart_late;    /* what is being taken apart is of one */
+    uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
 
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
@@ -81,6 +87,12 @@ static inline struct gari__object_thread *gari__enter(const char *call)
     return (struct gari__object_thread *)self;
 }
 
+/* So many tracked allocations from now on. */
+static inline void gari__set_alarm(struct gari__object_thread *self, uint64_t allocations)
+{
+    self->alarm = gari__load_relaxed(&self->heap.tally.tracked_allocated) + allocations;
+}
+
 static inline void gari__leave(struct gari__object_thread *self)
 {
     gari__thread_leave(&self->heap.thread);
@@ -92,7 +104,7 @@ static inline void gari__leave(struct gari__object_thread *self)
 void gari__upcall_start(void);
 /* A bin is empty: a good moment for a bounded slice of whatever work waits. */
 void gari__upcall_refill(struct gari__object_thread *self);
-/* The countdown has run out: is a collection due? Sets the next countdown. */
+/* The alarm: is a collection due? Sets the next one. */
 void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
  * succeed. */
