@@ -33,14 +33,14 @@ static bool parse_number(const char **at, const char *ends, long long least, lon
 
 static bool parse_thresholds(const char *at, int threshold[3])
 {
-    int wanted[3] = {threshold[0], threshold[1], threshold[2]};
+    int parsed[3] = {threshold[0], threshold[1], threshold[2]};
     for (int i = 0; i < 3; i++) {
         long long number;
         if (!parse_number(&at, ",", 0, INT_MAX, &number))
             return false;
-        wanted[i] = (int)number;
+        parsed[i] = (int)number;
         if (*at == '\0') {
-            memcpy(threshold, wanted, sizeof wanted);
+            memcpy(threshold, parsed, sizeof parsed);
             return true;
         }
         at++;
@@ -122,7 +122,8 @@ static bool parse_debug(const char *at, unsigned *debug)
     unsigned flags = 0;
     for (;;) {
         size_t length = strcspn(at, ","), i = 0, end = sizeof names / sizeof *names;
-        while (i < end && (strlen(names[i].name) != length || memcmp(names[i].name, at, length)))
+        while (i < end &&
+               (strlen(names[i].name) != length || memcmp(names[i].name, at, length) != 0))
             i++;
         if (i == end)
             return false;
