@@ -518,7 +518,7 @@ static bool run(void (*scenario)(void), gari_mode mode, enum plan plan, long n, 
 }
 
 /* Memory that nothing leads to any more; where LeakSanitizer can tell. */
-#if SANITIZED && !THREAD_SANITIZED
+#if ADDRESS_SANITIZED
 int __lsan_do_recoverable_leak_check(void);
 static bool leaks(void)
 {

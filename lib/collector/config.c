@@ -168,23 +168,23 @@ static bool parse_nice(const char *at, int *nice)
 static bool parse_stress(const char *at, unsigned *every, unsigned *seed)
 {
     static const char *const names[] = {"every:", "seed:"};
-    long long wanted[] = {-1, -1};
+    long long parsed[] = {-1, -1};
     for (;;) {
         int which = strncmp(at, names[0], strlen(names[0])) == 0 ? 0 : 1;
         size_t length = strlen(names[which]);
-        if (strncmp(at, names[which], length) != 0 || wanted[which] >= 0)
+        if (strncmp(at, names[which], length) != 0 || parsed[which] >= 0)
             return false;
         at += length;
-        if (!parse_number(&at, ",", 0, UINT_MAX, &wanted[which]))
+        if (!parse_number(&at, ",", 0, UINT_MAX, &parsed[which]))
             return false;
         if (*at == '\0')
             break;
         at++;
     }
-    if (wanted[0] < 0)
+    if (parsed[0] < 0)
         return false;
-    *every = (unsigned)wanted[0];
-    *seed = wanted[1] < 0 ? 0 : (unsigned)wanted[1];
+    *every = (unsigned)parsed[0];
+    *seed = parsed[1] < 0 ? 0 : (unsigned)parsed[1];
     return true;
 }
 
