@@ -6,7 +6,8 @@
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test model stress tsan asan checked bench format check-format clean
+.PHONY: help demo test model stress tsan asan checked valgrind aarch64 coverage lint bench \
+	format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
@@ -16,6 +17,10 @@ help:
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
 	@echo "make checked       all tests with the library that watches its users (docs/checking.md)"
+	@echo "make valgrind      the unit tests under valgrind's memcheck; many minutes"
+	@echo "make aarch64       the unit tests for aarch64, in qemu's emulation; minutes"
+	@echo "make coverage      what the tests reach of the library, line by line; ten minutes"
+	@echo "make lint          clang-tidy, cppcheck and gcc's analyser; two minutes"
 	@echo "make bench         gari beside its peers: tables and plots, in about ten minutes"
 	@echo "make format        formats the C files; make check-format only looks"
 	@echo "make clean         removes what was built"
@@ -27,7 +32,7 @@ demo:
 
 test:
 	@tools/install-packages
-	@tools/run-tests format plain opt asan tsan -- $(ARGS)
+	@tools/run-tests format lint plain opt asan tsan -- $(ARGS)
 
 model:
 	@tools/install-packages
@@ -37,9 +42,21 @@ stress:
 	@tools/install-packages
 	@tools/run-tests stress -- $(foreach arg,$(ARGS),--test_arg=$(arg))
 
-tsan asan checked:
+tsan asan checked valgrind:
 	@tools/install-packages
 	@tools/run-tests $@ -- $(ARGS)
+
+aarch64:
+	@tools/install-packages aarch64
+	@tools/aarch64/run $(ARGS)
+
+coverage:
+	@tools/install-packages coverage
+	@tools/coverage $(ARGS)
+
+lint:
+	@tools/install-packages lint
+	@tools/lint $(ARGS)
 
 bench:
 	@tools/install-packages bench

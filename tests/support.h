@@ -28,15 +28,24 @@
 #define THREAD_SANITIZED 0
 #endif
 
-#if THREAD_SANITIZED || defined(__SANITIZE_ADDRESS__) || defined(GARI_CHECKED)
-#define SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define SANITIZED 1
+#define ADDRESS_SANITIZED 1
 #endif
 #endif
+#ifndef ADDRESS_SANITIZED
+#define ADDRESS_SANITIZED 0
+#endif
+
+/* Builds that are as slow for another reason (coverage, valgrind, an emulator) say so themselves. */
 #ifndef SANITIZED
-#define SANITIZED 0
+#ifdef GARI_CHECKED
+#define SANITIZED 1
+#else
+#define SANITIZED (THREAD_SANITIZED || ADDRESS_SANITIZED)
+#endif
 #endif
 
 /* A size for this build: sanitizers slow everything by an order of magnitude. */

@@ -27,7 +27,7 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
         commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
-        pass->phase = pass->words & GARI__HAS_WEAK ? GARI__CLEAR : GARI__DISPOSE;
+        pass->phase = (pass->words & GARI__HAS_WEAK) ? GARI__CLEAR : GARI__DISPOSE;
         pass->member = 0;
     }
     return budget;
