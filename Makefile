@@ -3,16 +3,18 @@
 #   make demo ARGS="--help"                      arguments of the demo
 #   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan)
 #   make stress ARGS="--seconds 60"              arguments of the stress programs
+#   make fuzz ARGS="--seconds 3600"          arguments of tests/fuzz/run.sh
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test model stress tsan asan bench format check-format clean
+.PHONY: help demo test model stress fuzz tsan asan bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
 	@echo "make test          everything: unit tests and short stress runs, plain and under sanitizers"
 	@echo "make model         all models of the protocol, each rule broken in turn; minutes"
 	@echo "make stress        the stress programs alone"
+	@echo "make fuzz          programs of API calls against a model, by libFuzzer; a minute"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
 	@echo "make bench         gari beside its peers: tables and plots, in about ten minutes"
@@ -35,6 +37,10 @@ model:
 stress:
 	@tools/install-packages
 	@tools/run-tests stress -- $(foreach arg,$(ARGS),--test_arg=$(arg))
+
+fuzz:
+	@tools/install-packages
+	@tests/fuzz/run.sh $(ARGS)
 
 tsan asan:
 	@tools/install-packages
