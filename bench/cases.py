@@ -67,6 +67,8 @@ COUNTS = Workload(
     [peer("gari", "counts_gari"), peer("gari, no references", "counts_gari", "--tracked 0"),
      peer("C11 atomic", "counts_atomic"),
      peer("owner-only (no lock prefix)", "counts_atomic", "--atomic 0"),
+     peer("owner-only, revocable by RCU, called", "counts_biased"),
+     peer("owner-only, revocable by RCU, inlined", "counts_biased", "--called 0"),
      peer("std::shared_ptr", "counts_shared_ptr"), peer("GObject", "counts_gobject", kind="file"),
      peer("g_atomic_rc_box", "counts_gobject", "--box 1", kind="file")],
     [Figure("ns_per_pair", "ns a pair", "lower")], "ns_per_pair",

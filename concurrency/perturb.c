@@ -50,6 +50,9 @@ static const char *const names[] = {
     [GARI__MUTANT_HOLD_BLINDLY - 1] = "hold-blindly",
     [GARI__MUTANT_NO_SECOND_PROOF - 1] = "no-second-proof",
     [GARI__MUTANT_FINALIZE_TWICE - 1] = "finalize-twice",
+    [GARI__MUTANT_LATE_UNSHARED - 1] = "late-unshared",
+    [GARI__MUTANT_LATE_UNQUIET - 1] = "late-unquiet",
+    [GARI__MUTANT_LATE_IN_WALK - 1] = "late-in-walk",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -1,6 +1,7 @@
 #include "concurrency/thread.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/fault.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -81,7 +82,8 @@ struct gari__thread *gari__thread_enter_slow(const char *call)
         bool reused = record != NULL;
         if (!reused)
             record = layout.allocate(layout.size);
-        if (record && pthread_setspecific(exit_key, record) != 0) {
+        if (record &&
+            (gari__fault(GARI__FAULT_EXIT) || pthread_setspecific(exit_key, record) != 0)) {
             if (reused) {
                 pthread_mutex_lock(&registry_lock);
                 record->in_use = false;
@@ -109,9 +111,12 @@ struct gari__thread *gari__thread_enter_slow(const char *call)
     return layout.shared;
 }
 
-void gari__thread_leave_slow(void)
+void gari__thread_leave_slow(struct gari__thread *self)
 {
-    pthread_mutex_unlock(&shared_lock);
+    if (self->shared)
+        pthread_mutex_unlock(&shared_lock);
+    else
+        layout.leave(self);
 }
 
 struct gari__thread *gari__thread_first(void)
@@ -182,8 +187,9 @@ bool gari__thread_create(pthread_t *thread, const char *name, void *(*main)(void
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = style.nice ? pthread_create(thread, NULL, be_nice, (void *)(uintptr_t)main)
-                            : pthread_create(thread, NULL, main, NULL);
+    int failed = gari__fault(GARI__FAULT_THREAD) ? EAGAIN
+                 : style.nice ? pthread_create(thread, NULL, be_nice, (void *)(uintptr_t)main)
+                              : pthread_create(thread, NULL, main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
         return false;

@@ -19,8 +19,14 @@
 struct gari__thread {
     struct gari__thread *next; /* registry; never unlinked; read without a lock */
     bool in_use;               /* under the registry lock */
-    bool shared;               /* the record of those that have none */
     bool own;                  /* a thread of gari's; under the registry lock */
+    union {
+        struct {
+            bool shared;  /* the record of those that have none */
+            bool counted; /* layout.leave wants to know of each call; the owner's */
+        };
+        uint16_t leaves_slowly; /* either: one comparison at the end of each call */
+    };
 };
 
 struct gari__thread_layout {
@@ -29,6 +35,7 @@ struct gari__thread_layout {
     void (*release)(void *memory);               /* what allocate gave; for an attach that failed */
     void (*attach)(struct gari__thread *record); /* prepares a new or reused record */
     void (*detach)(struct gari__thread *record); /* empties it: everything goes to others */
+    void (*leave)(struct gari__thread *record);  /* the end of a call, if the record is `counted` */
     struct gari__thread *shared;                 /* static memory for the shared record */
 };
 
@@ -38,7 +45,7 @@ extern __thread struct gari__thread *gari__self;
 void gari__thread_setup(const struct gari__thread_layout *layout);
 
 struct gari__thread *gari__thread_enter_slow(const char *call);
-void gari__thread_leave_slow(void);
+void gari__thread_leave_slow(struct gari__thread *self);
 
 /* The calling thread's record; `call` names the API function for the sentence after a fork. */
 static inline struct gari__thread *gari__thread_enter(const char *call)
@@ -51,8 +58,8 @@ static inline struct gari__thread *gari__thread_enter(const char *call)
 
 static inline void gari__thread_leave(struct gari__thread *self)
 {
-    if (gari__unlikely(self->shared))
-        gari__thread_leave_slow();
+    if (gari__unlikely(self->leaves_slowly))
+        gari__thread_leave_slow(self);
 }
 
 /* The first record; follow next. Records stay where they are for the life of the process. */

@@ -1,6 +1,6 @@
 /* The refcount word: version | count | flags, one atomic 64-bit word per object.
  *
- *    63            32 31          6 5      0
+ *    63            32 31          7 6      0
  *   +----------------+-------------+--------+
  *   |    version     |    count    | flags  |
  *   +----------------+-------------+--------+
@@ -32,7 +32,13 @@
  * lives, and whoever brought it there takes the flag and a reference, in one step, and finalizes. */
 #define GARI__UNFINALIZED ((uint64_t)1 << 5)
 
-#define GARI__COUNT_SHIFT 6
+/* The object may have been reachable in more ways than one: it has had a second reference, or its one
+ * reference has left a field, or it was a candidate. Set by the same step that gives such a reference
+ * back or takes it; stays for life. Without it, an object whose count is 1 has been reachable through
+ * that one place only, ever (object/late.h). */
+#define GARI__SHARED ((uint64_t)1 << 6)
+
+#define GARI__COUNT_SHIFT 7
 #define GARI__COUNT_ONE ((uint64_t)1 << GARI__COUNT_SHIFT)
 #define GARI__COUNT_MASK (((uint64_t)1 << 32) - GARI__COUNT_ONE)
 #define GARI__COUNT_HIGH ((uint64_t)1 << 31)

@@ -147,7 +147,7 @@ typedef struct gari_type {
      * the payload points to. The references are gone by then. */
     void (*reclaim)(void *self) GARI_DEFAULT_;
 
-    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, or 0 */
+    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, GARI_TYPE_LATE, or 0 */
 
     int reserved;
 } gari_type;
@@ -156,6 +156,15 @@ typedef struct gari_type {
  * them, say because their dispose needs a partner that is intact. Death by count is as ever; but a
  * garbage cycle with such an object in it is uncollectable: see gari_garbage_get. */
 #define GARI_TYPE_NO_CLEAR 1u
+
+/* In gari_type.flags: at the death of such an object by its count, what it refers to may be given back
+ * late, when its memory is reused: after a grace period, by whichever thread has time or needs the
+ * memory. Until then what hangs on it counts as alive (also for weak references). That is much cheaper
+ * for large acyclic structures, say trees: all of the structure that was built with gari_init and that
+ * nothing else has ever referred to is freed without an atomic operation. For types of objects that do
+ * not lead to anything whose death must be prompt; not together with finalize, dispose or reclaim.
+ * gari_collect gives back what waits before it looks for cycles. */
+#define GARI_TYPE_LATE 2u
 
 /* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */
 #define GARI_TYPE(...) GARI_TYPE_(__VA_ARGS__, .reserved = 0)
@@ -196,7 +205,7 @@ GARI_API void *gari_new_items(const gari_type *type, size_t length);
 /* ---- Counts ------------------------------------------------------------------------------- */
 
 /* Takes a new reference to an object to which the caller holds one. Returns object, now also owned.
- * NULL is allowed and returned. A count beyond 2^25 makes the object immortal: never freed. */
+ * NULL is allowed and returned. A count beyond 2^24 makes the object immortal: never freed. */
 GARI_API gari_object *gari_incref(gari_object *object);
 
 /* Gives back an owned reference; NULL is allowed. The last one disposes of the object at once, and
@@ -229,7 +238,7 @@ GARI_API const gari_type *gari_type_of(const gari_object *object);
 #define gari_load(f) GARI_TYPED_(f, gari_slot_load(GARI_SLOT_(f)))
 
 /* Reads the field inside a read section. Returns a borrowed pointer, or NULL. */
-#define gari_borrow(f) GARI_TYPED_(f, gari_slot_borrow(GARI_SLOT_(f)))
+#define gari_borrow(f) GARI_TYPED_(f, gari_slot_borrow_(GARI_SLOT_(f)))
 
 /* Makes the field refer to p (or NULL); the caller keeps its own reference to p. */
 #define gari_store(f, p) gari_slot_store(GARI_SLOT_(f), GARI_VALUE_(f, p))
@@ -256,6 +265,11 @@ GARI_API const gari_type *gari_type_of(const gari_object *object);
 /* What the macros call, for language bindings and generic code. Same contracts, no type check. */
 GARI_API void *gari_slot_load(gari_slot *slot);
 GARI_API void *gari_slot_borrow(gari_slot *slot);
+/* The same, inlined: one load. Acquire: pairs with the release of whoever published the object. */
+static inline void *gari_slot_borrow_(gari_slot *slot)
+{
+    return __atomic_load_n(&slot->pointer, __ATOMIC_ACQUIRE);
+}
 GARI_API void gari_slot_store(gari_slot *slot, void *object);
 GARI_API void gari_slot_move(gari_slot *slot, void *object);
 GARI_API void *gari_slot_take(gari_slot *slot);
@@ -437,11 +451,14 @@ typedef struct gari_config {
     int nice;                /* their nice value, -20 to 19; 0: as the thread that starts them */
     const char *thread_name; /* what their names begin with, up to 9 characters; NULL: "gari" */
     const char *cpus;        /* where they may run, as "0-3,8"; NULL: wherever their starter may */
+    /* For tests: a collection at about every so manieth call of a thread, on that thread; 0: none. */
+    unsigned stress_every;
+    unsigned stress_seed; /* decides at which calls, and of which generation */
 } gari_config;
 
 #define GARI_CONFIG_INIT                                                                           \
     {                                                                                              \
-        sizeof(gari_config), GARI_MODE_BACKGROUND, 0, {700, 10, 10}, 0, 0, NULL, NULL              \
+        sizeof(gari_config), GARI_MODE_BACKGROUND, 0, {700, 10, 10}, 0, 0, NULL, NULL, 0, 0        \
     }
 
 /* Sets the configuration; only before the process's first other use of gari, or after
@@ -456,6 +473,7 @@ typedef struct gari_config {
  *   GARI_DEBUG=stats,collectable,uncollectable,saveall,leak
  *   GARI_MEMORY_LIMIT=bytes, with K, M, G or T for powers of 1024; or cgroup; 0: none
  *   GARI_NICE=5   GARI_CPUS=0-3,8   GARI_THREAD_NAME=name
+ *   GARI_STRESS=every:17,seed:5   see docs/stress-mode.md; the seed may be left out
  * Calls that come later (gari_set_threshold and its like) are obeyed. */
 GARI_API int gari_configure(const gari_config *config);
 
@@ -655,7 +673,7 @@ GARI_API void gari_objects_release(gari_objects *objects);
 
 /* The next three fill *objects, whose former contents they ignore. They return 0; or ENOMEM; or EBUSY
  * from a callback of a type (dispose, reclaim, traverse, gari_defer) and from a thread that is going
- * away; on an error the list is empty. They never show an object that has died or that has been
+ * away or for which there is no memory yet; on an error the list is empty. They never show an object that has died or that has been
  * proved to be garbage, and what they show lives until it is given back. */
 
 /* All tracked objects of generation 0, 1 or 2, of GARI_ALL or of GARI_PERMANENT that exist while it

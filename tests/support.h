@@ -77,6 +77,13 @@ void settle(void);
 /* Polls, for work that gari's own threads do. False when `seconds` have passed. */
 bool wait_until(bool (*done)(void *arg), void *arg, double seconds);
 
+/* ---- Faults ------------------------------------------------------------------------------- */
+
+/* The nth request from now, and all that follow, fail (concurrency/fault.h); 0: none any more. */
+void fail_from(long n);
+/* The nth alone, and the one `after` that, if that is not 0. */
+void fail_only(long n, long after);
+
 /* ---- Types -------------------------------------------------------------------------------- */
 
 struct node {

@@ -3,6 +3,7 @@
 #include "tests/support.h"
 
 #include <string.h>
+#include <wchar.h>
 
 TestSuite(bytes, .timeout = 60);
 
@@ -35,6 +36,13 @@ Test(bytes, may_be_none_and_may_contain_zeros)
     assert_equal(memcmp(gari_bytes_data(zeros), "a\0b", 4), 0);
     gari_decref(none);
     gari_decref(zeros);
+    assert_nothing_left();
+}
+
+Test(bytes, that_cannot_be_printed_are_null)
+{
+    use_manual_mode();
+    cr_assert(gari_bytes_format("%lc", (wint_t)0x7fffffff) == NULL);
     assert_nothing_left();
 }
 

@@ -1,8 +1,8 @@
 /* Containers out of memory at any moment: the call says so and the container is what it was; or the
  * call does without. Each scenario runs with the nth acquisition of memory and all later ones
  * failing, for n = 1, 2, 3, ... until it runs without a failure. */
+#include "concurrency/fault.h"
 #include "lib/gari_containers.h"
-#include "lib/heap/memory.h"
 #include "tests/support.h"
 
 #include <errno.h>
@@ -122,9 +122,9 @@ static void sweep_list(int (*try_it)(gari_list *list))
     for (long n = 1; error; n++, failures++) {
         gari_list *list = large_list(LARGE);
         settle();
-        gari__memory_fail_at(n);
+        fail_from(n);
         error = try_it(list);
-        gari__memory_fail_at(0);
+        fail_from(0);
         cr_assert(error == 0 || error == ENOMEM, "error %d", error);
         if (try_it != try_erase)
             assert_all(list, LARGE);
@@ -187,11 +187,11 @@ Test(container_failure, removing_without_memory_leaves_the_right_elements)
         gari_list_append(list, leaves[i]);
     }
     settle();
-    gari__memory_fail_at(1);
+    fail_from(1);
     cr_assert(gari_list_erase(list, 10) == 0);
     cr_assert(gari_list_splice(list, 100, 900, NULL) == 0);
     gari_object *taken = gari_list_take(list, 0);
-    gari__memory_fail_at(0);
+    fail_from(0);
     cr_assert(taken == GARI_OBJECT(leaves[0]));
     gari_decref(taken);
     assert_equal(gari_list_length(list), COUNT - 902);
@@ -222,7 +222,7 @@ Test(container_failure, putting_into_a_map)
     for (long n = 1; done < MANY; n++) {
         gari_map *map = gari_map_new();
         settle();
-        gari__memory_fail_at(n);
+        fail_from(n);
         int error = 0;
         for (done = 0; done < MANY && !error; done += !error) {
             char text[300];
@@ -243,7 +243,7 @@ Test(container_failure, putting_into_a_map)
         for (int64_t i = 0; i < done; i += 2)
             cr_assert(gari_map_remove(map, gari_key_integer(i)) == 0);
         assert_equal(gari_map_length(map), done / 2);
-        gari__memory_fail_at(0);
+        fail_from(0);
         gari_decref(map);
         settle();
         assert_equal(gari_getrefcount(a), 1);
@@ -276,5 +276,56 @@ Test(container_failure, at_the_memory_limit)
     gari_decref(map);
     gari_decref(a);
     gari_set_memory_limit(0);
+    assert_nothing_left();
+}
+
+enum { MAPPED = 2 << 20 }; /* bytes: a mapping of their own */
+
+Test(container_failure, of_a_new_key_leaves_a_map_as_it_was)
+{
+    use_manual_mode();
+    gari_map *map = gari_map_new();
+    struct node *node = new_node(&watched_type, 0);
+    static char long_key[MAPPED];
+    assert_equal(gari_map_put(map, gari_key_string("short"), node), 0);
+    gari__memory_fail_at(1);
+    assert_equal(gari_map_put(map, gari_key_data(long_key, MAPPED), node), ENOMEM);
+    gari__memory_fail_at(0);
+    assert_equal(gari_map_length(map), 1);
+    assert_equal(gari_getrefcount(node), 2);
+    gari_decref(map);
+    assert_equal(gari_getrefcount(node), 1);
+    gari_decref(node);
+    assert_nothing_left();
+}
+
+Test(container_failure, of_long_bytes_is_null)
+{
+    use_manual_mode();
+    static char long_text[MAPPED];
+    gari_bytes *bytes = gari_bytes_new(long_text, MAPPED);
+    gari__memory_fail_at(1);
+    cr_assert(gari_bytes_concat(bytes, bytes) == NULL);
+    gari__memory_fail_at(0);
+    gari_decref(bytes);
+    assert_nothing_left();
+}
+
+Test(container_failure, does_not_keep_a_map_from_growing_empty)
+{
+    use_manual_mode();
+    gari_map *map = gari_map_new();
+    struct node *node = new_node(&watched_type, 0);
+    for (int i = 0; i < 5000; i++)
+        assert_equal(gari_map_put(map, gari_key_integer(i), node), 0);
+    gari__memory_fail_at(1); /* no shorter table can be had */
+    for (int i = 0; i < 5000; i++)
+        assert_equal(gari_map_remove(map, gari_key_integer(i)), 0);
+    gari__memory_fail_at(0);
+    assert_equal(gari_map_length(map), 0);
+    assert_equal(gari_getrefcount(node), 1);
+    assert_equal(gari_map_put(map, gari_key_integer(1), node), 0);
+    gari_decref(map);
+    gari_decref(node);
     assert_nothing_left();
 }

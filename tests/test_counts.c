@@ -138,10 +138,10 @@ Test(counts, many_references_are_counted_exactly)
     assert_nothing_left();
 }
 
-Test(counts, a_count_beyond_2_to_the_25_makes_the_object_immortal)
+Test(counts, a_count_beyond_2_to_the_24_makes_the_object_immortal)
 {
     use_manual_mode();
-    const long beyond = (1L << 25) + 1;
+    const long beyond = (1L << 24) + 1;
     struct leaf *leaf = new_leaf(3);
     for (long i = 0; i < beyond; i++)
         gari_incref(leaf);
@@ -159,7 +159,7 @@ Test(counts, a_count_beyond_2_to_the_25_makes_the_object_immortal)
 Test(counts, an_immortal_object_keeps_a_cycle_alive, .disabled = THREAD_SANITIZED)
 {
     use_manual_mode();
-    const long beyond = (1L << 25) + 1;
+    const long beyond = (1L << 24) + 1;
     struct node *ring = new_ring(&watched_type, 2);
     for (long i = 0; i < beyond; i++)
         gari_incref(ring);

@@ -179,6 +179,13 @@ REFUSES(nice_values_out_of_range, "GARI_NICE", "20")
 REFUSES(processors_that_are_no_numbers, "GARI_CPUS", "all")
 REFUSES(ranges_of_processors_that_go_back, "GARI_CPUS", "3-1")
 REFUSES(thread_names_that_are_too_long, "GARI_THREAD_NAME", "much-too-long")
+REFUSES(stress_without_an_interval, "GARI_STRESS", "seed:5")
+REFUSES(stress_with_an_interval_that_is_no_number, "GARI_STRESS", "every:often")
+REFUSES(stress_with_two_intervals, "GARI_STRESS", "every:5,every:6")
+REFUSES(stress_with_words_that_there_are_not, "GARI_STRESS", "every:5,at:6")
+REFUSES(stress_with_nothing_after_the_comma, "GARI_STRESS", "every:5,")
+REFUSES(stress_below_zero, "GARI_STRESS", "every:-1")
+REFUSES(empty_stress, "GARI_STRESS", "")
 REFUSES(profiles_that_there_are_not, "GARI_PROFILE", "gaming")
 
 Test(environment, is_complained_of_once)
@@ -326,6 +333,94 @@ Test(environment, threads_are_not_described_by_nonsense)
     assert_nothing_left();
 }
 
+Test(environment, modes_and_nice_values_out_of_range_are_refused)
+{
+    gari_config config = GARI_CONFIG_INIT;
+    config.mode = (gari_mode)-1;
+    assert_equal(gari_configure(&config), EINVAL);
+    config.mode = GARI_MODE_MANUAL;
+    config.nice = -21;
+    assert_equal(gari_configure(&config), EINVAL);
+    config.nice = 0;
+    config.thread_name = "";
+    assert_equal(gari_configure(&config), EINVAL);
+    config.thread_name = "a b";
+    assert_equal(gari_configure(&config), EINVAL);
+    config.thread_name = NULL;
+    config.cpus = "0-x";
+    assert_equal(gari_configure(&config), EINVAL);
+    config.cpus = "0,0-1,0";
+    assert_equal(gari_configure(&config), 0);
+    assert_nothing_left();
+}
+
+Test(environment, may_ask_for_a_thread)
+{
+    setenv("GARI_MODE", "thread", 1);
+    use_manual_mode(); /* but the environment has the last word */
+    make_garbage_ring(&watched_type, 1);
+    gari_collect(0);
+    cpu_set_t theirs;
+    wanted_name = "gari-collector";
+    wanted_nice = getpriority(PRIO_PROCESS, 0);
+    cr_assert(wait_until(thread_is_there, &theirs, 20));
+    assert_nothing_left();
+}
+
+Test(environment, may_ask_for_inline_mode)
+{
+    setenv("GARI_MODE", "inline", 1);
+    use_manual_mode();
+    for (size_t i = 0; i < 200000 && stats_now().generation[0].collections == 0; i++)
+        make_garbage_ring(&watched_type, 2);
+    cr_assert(stats_now().generation[0].collections > 0);
+    cpu_set_t theirs;
+    int nice;
+    cr_assert(!find_thread("gari-collector", &nice, &theirs));
+    assert_nothing_left();
+}
+
+/* What is printed from the first use to the end of gari's threads. */
+static const char *printed_in_a_life(void)
+{
+    static char text[8192];
+    int pipes[2], before = dup(STDERR_FILENO);
+    check(pipe(pipes) == 0);
+    dup2(pipes[1], STDERR_FILENO);
+    make_garbage_ring(&watched_type, 2);
+    gari_collect(2);
+    check(gari_shutdown(NULL, NULL) == 0);
+    dup2(before, STDERR_FILENO);
+    close(pipes[1]);
+    ssize_t n = read(pipes[0], text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    close(pipes[0]);
+    close(before);
+    return text;
+}
+
+Test(environment, that_the_system_refuses_is_told_and_done_without)
+{
+    gari_config config = GARI_CONFIG_INIT;
+    config.cpus = "1023"; /* a number that the set can hold, of a processor that nobody has */
+    assert_equal(gari_configure(&config), 0);
+    assert_mentions(printed_in_a_life(), "processors");
+    assert_equal(disposed_count(), 2);
+}
+
+Test(environment, niceness_that_the_system_refuses_is_told_and_done_without)
+{
+    struct rlimit none = {0, 0};
+    check(setrlimit(RLIMIT_NICE, &none) == 0);
+    if (geteuid() == 0)
+        check(setuid(65534) == 0); /* who may do everything is refused nothing */
+    gari_config config = GARI_CONFIG_INIT;
+    config.nice = -20;
+    assert_equal(gari_configure(&config), 0);
+    assert_mentions(printed_in_a_life(), "nice value of -20");
+    assert_equal(disposed_count(), 2);
+}
+
 /* A program that was built with version 0.1, whose struct ended with the thresholds. */
 Test(environment, accepts_the_first_versions_configuration)
 {
@@ -392,6 +487,37 @@ Test(environment, cgroup_limit_of_version_1_is_found)
     assert_equal(limit_found(), 6000000);
     put("cgroup", "3:memory_of_another_kind:/x/y\n");
     cr_assert(limit_found() == SIZE_MAX);
+}
+
+Test(environment, cgroup_lines_that_make_no_sense_are_passed_over)
+{
+    check(mkdtemp(folder) != NULL);
+    put("memory/x/memory.limit_in_bytes", "6000000\n");
+    put("cgroup", "no colon\n1:one colon\n7:cpu,memory:/x\n");
+    assert_equal(limit_found(), 6000000);
+    put("cgroup", "7:xmemory,memory,cpu:/x\n");
+    assert_equal(limit_found(), 6000000);
+    put("cgroup", "7:xmemory,memoryx:/x\n");
+    cr_assert(limit_found() == SIZE_MAX);
+    put("memory/x/memory.limit_in_bytes", "-1\n");
+    put("cgroup", "7:memory:/x\n");
+    cr_assert(limit_found() == SIZE_MAX);
+}
+
+Test(environment, cgroup_paths_longer_than_a_path_can_be_are_passed_over)
+{
+    check(mkdtemp(folder) != NULL);
+    static char line[2 * PATH_MAX], mount[2 * PATH_MAX];
+    char membership[512];
+    snprintf(membership, sizeof membership, "%s/cgroup", folder);
+    snprintf(line, sizeof line, "0::/%0*d\n", PATH_MAX - 20, 0); /* the file's name is too much */
+    put("cgroup", line);
+    cr_assert(limit_found() == SIZE_MAX);
+    put("cgroup", "0::/x\n1:memory:/x\n");
+    memset(mount, 'm', PATH_MAX - 2); /* too long with what follows it */
+    cr_assert(gari__cgroup_limit(membership, mount) == SIZE_MAX);
+    mount[PATH_MAX - 10] = '\0';
+    cr_assert(gari__cgroup_limit(membership, mount) == SIZE_MAX);
 }
 
 Test(environment, memory_limit_may_follow_the_cgroup)

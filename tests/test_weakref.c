@@ -22,6 +22,8 @@ static bool reads(gari_weakref *weakref, const void *object)
 
 /* ---- Reading ------------------------------------------------------------------------------ */
 
+static atomic_long finalized;
+
 Test(weakref, gives_an_owned_reference_and_keeps_nothing_alive)
 {
     use_manual_mode();
@@ -209,6 +211,34 @@ Test(weakref, that_is_garbage_with_its_object_does_not_call_back)
     assert_equal(atomic_load(&called), 0);
     assert_equal(disposed_count(), 60);
     assert_nothing_left();
+}
+
+static void finalize_quietly(void *self)
+{
+    (void)self;
+    atomic_fetch_add(&finalized, 1);
+}
+
+static const gari_type quiet_type = GARI_TYPE(
+    struct node, .refs = GARI_REFS(struct node, next, prev, any), .finalize = finalize_quietly);
+
+/* Callbacks are told before finalizers run, so the weak references are emptied in another place. */
+Test(weakref, that_is_garbage_with_an_object_to_be_finalized_does_not_call_back)
+{
+    use_manual_mode();
+    for (int i = 0; i < 20; i++) {
+        struct node *ring = new_ring(&quiet_type, 3);
+        gari_move(&ring->any, gari_weakref_new(ring, count_call, NULL));
+        gari_weakref *outside = gari_weakref_new(ring, count_call, NULL);
+        gari_decref(ring);
+        settle();
+        assert_equal(atomic_load(&finalized), 3 * (i + 1));
+        assert_equal(atomic_load(&called), i + 1); /* the one from outside */
+        cr_assert(gari_weakref_get(outside) == NULL);
+        gari_decref(outside);
+    }
+    assert_nothing_left();
+    assert_equal(atomic_load(&called), 20);
 }
 
 static void make_and_drop(void *arg)

@@ -7,7 +7,7 @@ struct node {
     uint64_t payload;
 };
 static const gari_type node_type =
-    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right));
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_LATE);
 
 static struct node *root;
 

@@ -16,19 +16,31 @@ static void pause_prepare(int thread)
     bench_check(slots[thread] != NULL, "out of memory");
 }
 
+/* A node that will be referred to: its count, which is in no cache, is fetched meanwhile. */
+static inline struct node *pick_ahead(uint64_t *random)
+{
+    struct node *node = pick(random);
+    __builtin_prefetch(node, 1);
+    return node;
+}
+
 static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
 {
-    struct node *ring[PAUSE_RING];
+    struct node *ring[PAUSE_RING], *target[PAUSE_RING], *from, *to;
+    gari_read_begin();
+    for (int i = 0; i < PAUSE_RING; i++)
+        target[i] = pick_ahead(random);
+    from = pick_ahead(random);
+    to = pick_ahead(random);
+    gari_read_end(); /* the table holds them all */
     for (int i = 0; i < PAUSE_RING; i++) {
         ring[i] = gari_peer_new(&node_type);
         ring[i]->payload = stamp;
     }
-    gari_read_begin();
     for (int i = 0; i < PAUSE_RING; i++) {
         gari_init(&ring[i]->refs[1], gari_incref(ring[(i + PAUSE_RING - 1) % PAUSE_RING]));
-        gari_init(&ring[i]->refs[2], gari_incref(pick(random)));
+        gari_init(&ring[i]->refs[2], gari_incref(target[i]));
     }
-    gari_read_end();
     /* What gari_new returned for the others becomes an edge. */
     for (int i = 0; i < PAUSE_RING - 1; i++)
         gari_init(&ring[i]->refs[0], ring[i + 1]);
@@ -38,11 +50,7 @@ static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
     *slot = ring[0];
     if (replaced)
         gari_decref(replaced);
-    uint64_t edge = 1 + (bench_random(random) & 1);
-    gari_read_begin();
-    struct node *from = pick(random), *to = pick(random);
-    gari_store(&from->refs[edge], to);
-    gari_read_end();
+    gari_store(&from->refs[1 + (bench_random(random) & 1)], to);
 }
 
 static void pause_end(void);

@@ -7,7 +7,7 @@ struct node {
     GARI_REF(struct node) left, right;
 };
 static const gari_type node_type =
-    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right));
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_LATE);
 
 typedef struct node *tree;
 

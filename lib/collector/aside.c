@@ -21,7 +21,7 @@ static void put_aside(struct gari__pass *pass, gari_object *object, uint32_t *st
 {
     *state |= GARI__ASIDE;
     pass->aside_count++;
-    gari__queue_add(pass, object);
+    pass->out_of_memory |= !gari__queue_add(pass, object);
 }
 
 static GARI__INLINE void aside_edge(gari_slot *slot, void *arg)
@@ -233,8 +233,10 @@ size_t gari__phase_readmit(struct gari__pass *pass, size_t budget)
         gari_object *object = pass->members[pass->member].object;
         struct gari__block *block = gari__block_of(object);
         uint32_t *scratch = gari__pass_touch(pass, block);
-        if (!scratch)
+        if (!scratch) {
+            pass->out_of_memory = true;
             return budget;
+        }
         scratch[gari__slot_of(block, object)] |= GARI__REACHED | GARI__MEMBER;
     }
     if (pass->member == pass->member_count) {

@@ -85,7 +85,7 @@ void gari__schedule_finished(struct gari__pass *pass);
 /* By how many bytes mutators have outrun the collector: what was allocated since the last collection
  * began beyond a nursery, or the growth that an open old pass is late for. Any thread. */
 uint64_t gari__schedule_debt(void);
-/* Sets the thread's next countdown; true when a collection is due. Any thread. */
+/* Sets the thread's next alarm; true when a collection is due. Any thread. */
 bool gari__schedule_check(struct gari__object_thread *self);
 
 /* ---- collector.c ---- */
@@ -134,6 +134,8 @@ void gari__worker_kick(void);
 /* Whether whoever asks for a collection calls the finalizers himself: there is no thread for them, and
  * the service has not taken it upon itself. */
 bool gari__finalizers_by_hand(void);
+/* Tries again to start a finalizer thread that was refused, now and then. Whether there still is none. */
+bool gari__finalizers_retry(void);
 /* Stops the finalizer thread; waits for the finalizer that it is in. */
 void gari__finalizers_stop(void);
 

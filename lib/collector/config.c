@@ -3,6 +3,8 @@
 
 #include "concurrency/fatal.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/stress.h"
+#include "lib/heap/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The size that the struct had in version 0.1, where it ended with the thresholds. */
+/* The size that the struct had when it ended with the thresholds, and when it ended with the
+ * processors. */
 #define FIRST_SIZE 40u
+#define SECOND_SIZE 64u
+_Static_assert(offsetof(gari_config, stress_every) == SECOND_SIZE, "what came first stays");
 
 /* ---- Words and numbers -------------------------------------------------------------------- */
 
@@ -158,6 +163,30 @@ static bool parse_nice(const char *at, int *nice)
     return true;
 }
 
+/* "every:17,seed:5" */
+static bool parse_stress(const char *at, unsigned *every, unsigned *seed)
+{
+    static const char *const names[] = {"every:", "seed:"};
+    long long wanted[] = {-1, -1};
+    for (;;) {
+        int which = strncmp(at, names[0], strlen(names[0])) == 0 ? 0 : 1;
+        size_t length = strlen(names[which]);
+        if (strncmp(at, names[which], length) != 0 || wanted[which] >= 0)
+            return false;
+        at += length;
+        if (!parse_number(&at, ",", 0, UINT_MAX, &wanted[which]))
+            return false;
+        if (*at == '\0')
+            break;
+        at++;
+    }
+    if (wanted[0] < 0)
+        return false;
+    *every = (unsigned)wanted[0];
+    *seed = wanted[1] < 0 ? 0 : (unsigned)wanted[1];
+    return true;
+}
+
 static bool parse_profile(const char *value, gari_config *config)
 {
     static const char *const names[] = {"throughput", "batch", "long-running"};
@@ -205,6 +234,7 @@ static const struct {
     {"GARI_NICE", "a number from -20 to 19"},
     {"GARI_CPUS", "numbers and ranges of processors, as in 0-3,8"},
     {"GARI_THREAD_NAME", "1 to 9 characters without spaces"},
+    {"GARI_STRESS", "every:N and perhaps seed:S with a comma between them, as in every:17,seed:5"},
 };
 #define VARIABLES (sizeof variables / sizeof *variables)
 
@@ -216,6 +246,8 @@ bool gari__config_variable(const char *variable, const char *value, gari_config 
         return parse_profile(value, config);
     case 'D':
         return parse_debug(value, &config->debug);
+    case 'S':
+        return parse_stress(value, &config->stress_every, &config->stress_seed);
     case 'N':
         return parse_nice(value, &config->nice);
     case 'C':
@@ -247,7 +279,9 @@ static void look(void)
         if (!gari__config_variable(variables[i].name, value, &config, &style))
             gari__say("%s=%s is refused: %s expected", variables[i].name, value,
                       variables[i].expected);
-        else if ((values[i] = strdup(value)) == NULL)
+        else if ((values[i] = gari__memory_new(strlen(value) + 1)) != NULL)
+            strcpy(values[i], value);
+        else
             gari__say("%s=%s is ignored: out of memory", variables[i].name, value);
     }
 }
@@ -272,6 +306,7 @@ static void apply(void)
     gari_set_memory_limit(config.memory_limit);
     gari_set_threshold(config.threshold[0], config.threshold[1], config.threshold[2]);
     gari_set_debug(config.debug);
+    gari__stress_set(config.stress_every, config.stress_seed);
 }
 
 /* Calls before the first use (gari_set_threshold) stand where the environment says nothing. */
@@ -295,6 +330,8 @@ int gari_configure(const gari_config *config)
     struct gari__thread_style style = {.name = ""};
     if (config->struct_size == FIRST_SIZE)
         memcpy(&asked, config, offsetof(gari_config, debug));
+    else if (config->struct_size == SECOND_SIZE)
+        memcpy(&asked, config, SECOND_SIZE);
     else if (config->struct_size == sizeof asked)
         asked = *config;
     else

@@ -12,6 +12,9 @@
 #define WHOLE_BUDGET ((size_t)1 << 16)
 #define DUE_BUDGET ((size_t)1 << 13)
 #define TIDY_ROUNDS 64
+/* For so long at least it waits for what the background thread has in hand; on a busy machine that
+ * thread may not run for some time slices. */
+#define TIDY_NS 300000000u
 #define FINALIZE_ROUNDS 8
 /* How long gari_collect waits for the finalizers of what it has found. */
 #define FINALIZE_WAIT_NS 50000000u
@@ -126,10 +129,23 @@ void gari__drive_proofs(struct gari__object_thread *self)
     }
 }
 
+/* What has died late holds what it refers to until its grace period has passed. */
+static void await_late(struct gari__object_thread *self)
+{
+    if (!gari__limbo_any())
+        return;
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+        ;
+}
+
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
 {
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
         ;
+    if (gari__load_relaxed(&gari__late_used))
+        await_late(self);
     bool announced = gari__events_start(generation, false);
     gari__events_deliver(self);
     pthread_mutex_lock(&gari__collector.lock);
@@ -182,7 +198,8 @@ uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
 
 void gari__drive_tidy(struct gari__object_thread *self)
 {
-    for (int round = 0; round < TIDY_ROUNDS; round++) {
+    uint64_t begin = gari__now_ns();
+    for (int round = 0; round < TIDY_ROUNDS || gari__now_ns() - begin < TIDY_NS; round++) {
         while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
             ;
         gari__candidates_file_all(self);

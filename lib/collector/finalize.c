@@ -1,5 +1,6 @@
 /* Where finalizers run: gari's own thread for them, or the service's. */
 #include "lib/object/finalize.h"
+#include "concurrency/clock.h"
 #include "concurrency/fatal.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
@@ -8,10 +9,14 @@
 #include <errno.h>
 #include <sched.h>
 
+/* After the thread has been refused. */
+#define RETRY_NS 100000000u
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* the thread waits here */
     bool started, has_thread, stop;
+    uint64_t retry_ns; /* a thread was refused: again from this time on, if not 0; atomically */
     pthread_t thread;
     void (*notify)(void *arg); /* this and the next under the lock */
     void *arg;
@@ -52,6 +57,20 @@ static void ensure_thread(void)
     finalizer.stop = false;
     finalizer.has_thread = gari__thread_create(&finalizer.thread, "gari-finalizer", finalizer_main);
     finalizer.started = finalizer.has_thread;
+    gari__store_relaxed(&finalizer.retry_ns, finalizer.has_thread ? 0 : gari__now_ns() + RETRY_NS);
+}
+
+bool gari__finalizers_retry(void)
+{
+    uint64_t at = gari__load_relaxed(&finalizer.retry_ns);
+    if (gari__likely(at == 0) || gari__worker_barred())
+        return false;
+    if (gari__now_ns() >= at) {
+        pthread_mutex_lock(&finalizer.lock);
+        ensure_thread();
+        pthread_mutex_unlock(&finalizer.lock);
+    }
+    return gari__load_relaxed(&finalizer.retry_ns) != 0;
 }
 
 void gari__upcall_finalizers(void)
@@ -87,6 +106,7 @@ void gari__finalizers_stop(void)
         pthread_join(finalizer.thread, NULL);
     pthread_mutex_lock(&finalizer.lock);
     finalizer.started = finalizer.has_thread = false;
+    gari__store_relaxed(&finalizer.retry_ns, 0);
     pthread_mutex_unlock(&finalizer.lock);
 }
 

@@ -2,7 +2,6 @@
 
 #include "concurrency/perturb.h"
 #include "lib/collector/seeds.h"
-#include "lib/heap/memory.h"
 
 /* At most one proof is open in the process: two that overlapped on one ring would both see unchanged
  * words and free it twice. */
@@ -54,21 +53,6 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
     }
 }
 
-/* A large table is not kept for the next pass. */
-static void trim_tables(struct gari__pass *pass)
-{
-    if (pass->queue.room > 65536) {
-        gari__memory_free(pass->queue.stack);
-        pass->queue.stack = NULL;
-        pass->queue.room = 0;
-    }
-    if (pass->member_room > 65536) {
-        gari__memory_free(pass->members);
-        pass->members = NULL;
-        pass->member_room = 0;
-    }
-}
-
 void gari__pass_abandon(struct gari__pass *pass)
 {
     while (pass->phase == GARI__SEEDING && pass->block) {
@@ -105,6 +89,6 @@ enum gari__progress gari__pass_step(struct gari__pass *pass, struct gari__object
     }
     if (pass->phase != GARI__IDLE)
         return GARI__MORE;
-    trim_tables(pass);
+    gari__tables_end(pass);
     return GARI__FINISHED;
 }

@@ -96,6 +96,8 @@ struct gari__pass {
     struct gari__queue queue;
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
     bool out_of_memory;          /* give up, keep the candidates */
+    bool memory_short;           /* some table could not grow; see tables.c */
+    bool spilled;                /* GATHER: for want of room some objects are not in the queue */
     bool undecided;              /* some members were given up */
     bool quiesced;               /* END: nobody is filing a member any more */
 
@@ -107,19 +109,21 @@ struct gari__pass {
     struct gari__member *members;
     size_t member_count, member_room;
     size_t kept;    /* COMPACT: members that stay, so far */
+    bool outgoing;  /* V2 has found edges that leave the set; a hint */
     size_t matched; /* members for each of whose references V2 has found an edge */
     unsigned attempts;
-    bool demoted;   /* SCAN has found a member to be live after all */
-    bool failed;    /* in this round of the proof */
-    bool callbacks; /* some members' types have dispose or reclaim */
-    bool sift;      /* some members may not be taken apart */
-    bool sifted;    /* since the last V1: those have been taken out, */
-    bool split;     /* what is to be finalized has been put aside, */
-    bool reported;  /* the rest has been shown or saved, as the debug flags want it */
-    unsigned debug; /* the flags, from the proof's end on */
-    size_t stuck;   /* how many members may not be taken apart themselves */
-    uint64_t words; /* of all members, as SCAN or V1 saw them, ored: which flags there are */
-    bool tagged;    /* the weak references to members carry tags */
+    bool members_full; /* SCAN: there was no room for one more */
+    bool demoted;      /* SCAN has found a member to be live after all */
+    bool failed;       /* in this round of the proof */
+    bool callbacks;    /* some members' types have dispose or reclaim */
+    bool sift;         /* some members may not be taken apart */
+    bool sifted;       /* since the last V1: those have been taken out, */
+    bool split;        /* what is to be finalized has been put aside, */
+    bool reported;     /* the rest has been shown or saved, as the debug flags want it */
+    unsigned debug;    /* the flags, from the proof's end on */
+    size_t stuck;      /* how many members may not be taken apart themselves */
+    uint64_t words;    /* of all members, as SCAN or V1 saw them, ored: which flags there are */
+    bool tagged;       /* the weak references to members carry tags */
     enum gari__phases next; /* UNTAG: what comes after it */
     /* A set that has been finalized: each of held_count members has a reference of ours (held: 1). Those
      * that the proof refuses come after the others in the array. */
@@ -189,10 +193,25 @@ static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
 #define GARI__FROZEN_AGE 20480u /* the same for the boundary of the permanent generation, if any */
 void gari__restamp(uint64_t boundary, uint64_t frozen);
 
-/* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
+/* ---- tables.c ---- */
 
-/* Makes room in the queue; false: out of memory, which the pass notes. */
+/* Make room for more; false: there is no memory, and the pass has to do without. */
 bool gari__queue_grow(struct gari__pass *pass);
+bool gari__members_grow(struct gari__pass *pass);
+/* Gives the block its scratch array, or returns NULL; then the pass stays undecided. The caller keeps
+ * the block from being released. */
+uint32_t *gari__scratch_new(struct gari__pass *pass, struct gari__block *block);
+/* When the block does not have it any more. */
+void gari__scratch_free(uint32_t *scratch);
+/* Whether the pass should take more candidates: not if it lives on the reserve, and they have their
+ * share of it. */
+bool gari__tables_take_seeds(const struct gari__pass *pass);
+/* Whether there has been a pass that was short of memory, and no whole one since that was not. */
+bool gari__tables_were_short(void);
+/* The pass is over. */
+void gari__tables_end(struct gari__pass *pass);
+
+/* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
 
 /* Begins the proof's V2 on the members as they are; V1, or SCAN in its place, is over. */
 void gari__proof_begin(struct gari__pass *pass);
@@ -210,10 +229,6 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
                            size_t budget);
 size_t gari__phase_drop(struct gari__pass *pass, struct gari__object_thread *self, size_t budget);
 size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self, size_t budget);
-
-/* The block's scratch array, made at first need, or NULL. The caller keeps the block from being
- * released. */
-uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block);
 
 /* RC has succeeded, or one of the phases that may follow it is over: begins the next. */
 void gari__proof_next(struct gari__pass *pass);

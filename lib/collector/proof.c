@@ -45,6 +45,7 @@ static void begin_v2(struct gari__pass *pass)
     GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
     pass->matched = 0;
+    pass->outgoing = false;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
@@ -170,9 +171,13 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = gari__load_acquire(&slot->pointer);
-    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
-    if (!state || !(*state & GARI__MEMBER))
+    if (!target)
         return;
+    uint32_t *state = gari__scratch_at(pass, target);
+    if (!state || !(*state & GARI__MEMBER)) {
+        pass->outgoing = true;
+        return;
+    }
     if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
         /* More edges than references: threads are at work here. */
         pass->matched--;

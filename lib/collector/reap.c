@@ -2,9 +2,9 @@
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
 #include "lib/collector/seeds.h"
 #include "lib/collector/walk.h"
-#include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/free.h"
 #include "lib/object/limbo.h"
 
 /* The version goes up and the count to zero. */
@@ -100,24 +100,30 @@ static void empty_outgoing(gari_slot *slot, void *arg)
     gari__store_relaxed(&slot->pointer, NULL);
 }
 
-static inline void release_memory(struct dropping *dropping, const struct gari__shape *shape,
-                                  gari_object *object)
+/* Whether the memory has to wait, or has somebody who sees to it. */
+static bool keep_memory(struct dropping *dropping, gari_object *object, uint64_t word)
+{
+    if ((word & GARI__CANDIDATE) &&
+        (gari__fetch_or_acq_rel(gari__word_of(object), GARI__APART) & GARI__CANDIDATE))
+        return true; /* whoever empties the ring retires it */
+    if ((word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
+        /* A weak get that has read the pointer may still look at the word. */
+        gari__death_retire(dropping->self, object);
+        return true;
+    }
+    return false;
+}
+
+static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__block *block,
+                                        const struct gari__shape *shape, gari_object *object)
 {
     dropping->objects++;
-    dropping->bytes += gari__size_of(shape, object);
-    uint64_t *address = gari__word_of(object);
-    uint64_t word = gari__load_relaxed(address);
-    if (gari__unlikely(word & (GARI__CANDIDATE | GARI__HAS_WEAK))) {
-        if ((word & GARI__CANDIDATE) &&
-            (gari__fetch_or_acq_rel(address, GARI__APART) & GARI__CANDIDATE))
-            return; /* whoever empties the ring retires it */
-        if ((word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
-            /* A weak get that has read the pointer may still look at the word. */
-            gari__death_retire(dropping->self, object);
-            return;
-        }
-    }
-    gari__free_slot(&dropping->run, gari__block_of(object), shape, object);
+    dropping->bytes += shape->plain ? shape->type.size : gari__size_of(shape, object);
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    if (gari__unlikely(word & (GARI__CANDIDATE | GARI__HAS_WEAK)) &&
+        keep_memory(dropping, object, word))
+        return;
+    gari__free_slot(&dropping->run, block, shape, object);
 }
 
 /* Drops the members' outgoing edges and frees their memory; with `committing` it first takes each
@@ -137,8 +143,10 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
         gari__section_begin();
         while (left > 0 && pass->member < pass->member_count) {
             gari_object *object = pass->members[pass->member].object;
-            const struct gari__shape *shape = gari__shape_of(object);
-            fetch_ahead(pass);
+            struct gari__block *block = gari__block_of(object);
+            const struct gari__shape *shape = gari__shape_of_block(block);
+            if (pass->outgoing)
+                fetch_ahead(pass);
             if (committing && queue->at == 0) {
                 commit(object);
                 GARI_OBSERVE(shape, object);
@@ -160,10 +168,10 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
             if (!committing && shape->type.reclaim) {
                 /* Callbacks are called outside of sections. */
                 gari__section_end();
-                release_memory(&dropping, shape, object);
+                release_memory(&dropping, block, shape, object);
                 gari__section_begin();
             } else {
-                release_memory(&dropping, shape, object);
+                release_memory(&dropping, block, shape, object);
             }
             pass->member++;
         }
@@ -237,7 +245,7 @@ size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self
         budget -= cost < budget ? cost : budget;
         /* Last: without the hold the block may go. */
         gari__block_set_scratch(block, pass->which, NULL);
-        gari__memory_free(scratch);
+        gari__scratch_free(scratch);
     }
     if (!pass->touched)
         pass->phase = GARI__IDLE;

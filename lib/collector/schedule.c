@@ -264,7 +264,7 @@ uint64_t gari__schedule_debt(void)
 
 bool gari__schedule_check(struct gari__object_thread *self)
 {
-    self->countdown = LOOK_AGAIN;
+    gari__set_alarm(self, LOOK_AGAIN);
     if (gari__load_relaxed(&schedule->queued) >= 0)
         return true;
     if (!automatic())
@@ -285,8 +285,7 @@ bool gari__schedule_check(struct gari__object_thread *self)
         return !too_soon(bytes_since);
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
     size_t threads = gari__thread_count();
-    self->countdown = left + 1;
-    if (threads > 1)
-        self->countdown = left / (int64_t)threads + 1 > 16 ? left / (int64_t)threads + 1 : 16;
+    uint64_t share = (uint64_t)left / threads + 1;
+    gari__set_alarm(self, threads > 1 && share < 16 ? 16 : share);
     return false;
 }

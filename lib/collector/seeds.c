@@ -20,8 +20,8 @@ void gari__seeds_put_back(struct gari__block *block, bool has_young)
 void gari__seeds_release(struct gari__block *block)
 {
     struct gari__kind *kind = gari__load_relaxed(&block->kind);
-    /* From here on the block may go. */
-    gari__store_relaxed(&block->gathered, false);
+    /* From here on the block may go. Release: pairs with gari__block_is_quiet. */
+    gari__store_release(&block->gathered, false);
     gari__block_unhold(kind, block);
 }
 
@@ -32,9 +32,9 @@ void gari__seeds_take_dirty(void)
         struct gari__block *next = gari__load_relaxed(&block->dirty_next);
         bool listed = gari__load_relaxed(&block->gathered);
         gari__store_relaxed(&block->gathered, true);
-        /* Acquire-release: pairs with list_dirty in candidate.c. After this store the block may be
-         * listed as dirty again. */
-        (void)gari__exchange_acq_rel(&block->dirty, false);
+        /* Sequentially consistent: pairs with list_dirty in candidate.c, as the reading of the bits
+         * does. After this store the block may be listed as dirty again. */
+        (void)gari__exchange_seq_cst(&block->dirty, false);
         if (!listed)
             put_back(block, 0);
         else
@@ -77,7 +77,7 @@ bool gari__seeds_any(bool old_too)
 static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
 {
     for (uint32_t slot = 0; slot < block->slots; slot++) {
-        uint64_t bits = gari__load_acquire(&block->candidates[slot / 64]) >> (slot % 64);
+        uint64_t bits = gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64);
         if (bits == 0) {
             slot |= 63;
             continue;

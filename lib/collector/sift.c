@@ -29,7 +29,7 @@ void gari_traverse_failed(const void *object)
 static void spare_member(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-    gari__queue_add(pass, object);
+    pass->out_of_memory |= !gari__queue_add(pass, object);
 }
 
 static size_t spare(struct gari__pass *pass, size_t budget)

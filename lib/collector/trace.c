@@ -3,7 +3,6 @@
 #include "concurrency/clock.h"
 #include "lib/collector/seeds.h"
 #include "lib/collector/walk.h"
-#include "lib/heap/memory.h"
 
 /* Ages from here on are all the same, but that what is permanent is older still. */
 #define OLDEST 16384
@@ -67,43 +66,18 @@ static inline bool older(uint16_t stamp, const struct gari__pass *pass)
     return oldest < OLDEST && age > (int16_t)oldest;
 }
 
-bool gari__queue_grow(struct gari__pass *pass)
+/* What a pass that was short of memory has tried comes to the head of the list; so the last one comes
+ * first now, and all have their turn. */
+static struct gari__block *reverse(struct gari__block *list)
 {
-    struct gari__queue *queue = &pass->queue;
-    size_t room = queue->room ? queue->room * 2 : 1024;
-    gari_object **stack = gari__memory_resize(queue->stack, room * sizeof *stack);
-    if (!stack) {
-        pass->out_of_memory = true;
-        return false;
+    struct gari__block *reversed = NULL;
+    while (list) {
+        struct gari__block *block = list;
+        list = block->gathered_next;
+        block->gathered_next = reversed;
+        reversed = block;
     }
-    queue->stack = stack;
-    queue->room = room;
-    return true;
-}
-
-/* The block's scratch array, made at first need. The caller keeps the block from being released. */
-static uint32_t *touch_first(struct gari__pass *pass, struct gari__block *block)
-{
-    uint32_t *scratch = gari__memory_new(block->slots * sizeof *scratch);
-    if (!scratch) {
-        pass->out_of_memory = true;
-        return NULL;
-    }
-    gari__block_set_scratch(block, pass->which, scratch);
-    block->touched_next[pass->which] = pass->touched;
-    pass->touched = block;
-    return scratch;
-}
-
-static inline uint32_t *touch(struct gari__pass *pass, struct gari__block *block)
-{
-    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-    return gari__likely(scratch != NULL) ? scratch : touch_first(pass, block);
-}
-
-uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block)
-{
-    return touch(pass, block);
+    return reversed;
 }
 
 void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
@@ -129,6 +103,8 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
                                 .member_room = room};
     gari__seeds_take_dirty();
     pass->block = gari__seeds_detach(which == GARI__OLD);
+    if (gari__tables_were_short())
+        pass->block = reverse(pass->block);
 }
 
 /* Permanent objects are no candidates: gari_unfreeze makes all of them some. As everywhere the bit is
@@ -173,7 +149,10 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     pass->candidates++;
     if (!(scratch[slot] & GARI__REACHED)) {
         scratch[slot] |= GARI__REACHED | GARI__SEED;
-        gari__queue_add(pass, object);
+        if (gari__unlikely(!gari__queue_add(pass, object))) {
+            scratch[slot] &= ~GARI__REACHED;
+            pass->spilled = true;
+        }
     }
 }
 
@@ -187,12 +166,12 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
     }
     for (uint32_t first = 0; first < block->slots; first += 64) {
         uint64_t *word = &block->candidates[first / 64];
-        uint64_t bits = gari__load_relaxed(word);
+        uint64_t bits = gari__load_seq_cst(word);
         if (bits)
             bits = choose(pass, block, first, bits, young, old);
         if (bits == 0)
             continue;
-        uint32_t *scratch = touch(pass, block);
+        uint32_t *scratch = gari__pass_touch(pass, block);
         if (!scratch) {
             *young = true;
             return;
@@ -213,7 +192,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
         struct gari__block *block = pass->block;
         pass->block = block->gathered_next;
         bool young = false, old = false;
-        if (!pass->out_of_memory)
+        if (gari__tables_take_seeds(pass))
             seed_block(pass, block, &young, &old);
         else
             young = true;
@@ -249,19 +228,56 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
     uint32_t index = gari__slot_of(block, target);
     if (!born_between(gari__load_relaxed(&block->side[index].birth), pass->since, pass->epoch))
         return;
-    uint32_t *scratch = touch(pass, block);
+    uint32_t *scratch = gari__pass_touch(pass, block);
     if (!scratch)
         return;
     uint32_t state = scratch[index];
     scratch[index] = (state | GARI__REACHED) + 1;
-    if (!(state & GARI__REACHED))
-        gari__queue_add(pass, target);
+    if (!(state & GARI__REACHED) && gari__unlikely(!gari__queue_add(pass, target))) {
+        scratch[index] = state + 1;
+        pass->spilled = true;
+    }
+}
+
+/* Puts what did not fit into the queue there, from where the pass is in the touched blocks on, until it
+ * is full again. */
+static size_t requeue(struct gari__pass *pass, size_t budget)
+{
+    while (pass->block && budget > 0) {
+        struct gari__block *block = pass->block;
+        uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+        for (; pass->slot < block->slots; pass->slot++) {
+            uint32_t state = scratch[pass->slot];
+            if ((state & GARI__REACHED) || !(state & (GARI__SEED | GARI__NUMBER_MASK)))
+                continue;
+            if (!gari__queue_add(pass, gari__slot_at(block, pass->slot))) {
+                /* With no room at all it would never end. */
+                pass->out_of_memory = pass->queue.count == 0;
+                return budget;
+            }
+            scratch[pass->slot] |= GARI__REACHED;
+        }
+        pass->block = block->touched_next[pass->which];
+        pass->slot = 0;
+        size_t cost = 1 + block->slots / 16;
+        budget -= cost < budget ? cost : budget;
+    }
+    return budget;
 }
 
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
 {
     budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
-    if (budget > 0) {
+    while (gari__unlikely(pass->spilled || pass->block) && budget > 0 && !pass->out_of_memory) {
+        if (!pass->block) {
+            pass->spilled = false;
+            pass->block = pass->touched;
+            pass->slot = 0;
+        }
+        budget = requeue(pass, budget);
+        budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
+    }
+    if (budget > 0 && !pass->out_of_memory) {
         GARI_PERTURB_STEP(V1_BEGIN);
         pass->phase = GARI__SCAN;
         pass->block = pass->touched;
@@ -284,19 +300,26 @@ static GARI__INLINE void live_edge(gari_slot *slot, void *arg)
     gari__queue_add(pass, target);
 }
 
-static void add_member(struct gari__pass *pass, gari_object *object, uint64_t word)
+static bool add_member(struct gari__pass *pass, gari_object *object, uint64_t word)
 {
-    if (pass->member_count == pass->member_room) {
-        size_t room = pass->member_room ? pass->member_room * 2 : 256;
-        struct gari__member *members = gari__memory_resize(pass->members, room * sizeof *members);
-        if (!members) {
-            pass->out_of_memory = true;
-            return;
-        }
-        pass->members = members;
-        pass->member_room = room;
+    if (gari__unlikely(pass->member_count == pass->member_room) && !gari__members_grow(pass)) {
+        pass->undecided = pass->members_full = true;
+        return false;
     }
     pass->members[pass->member_count++] = (struct gari__member){object, word};
+    return true;
+}
+
+/* Members that have turned out to be live make room for others. */
+static void drop_demoted(struct gari__pass *pass)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pass->member_count; i++) {
+        if (*gari__scratch_at(pass, pass->members[i].object) & GARI__MEMBER)
+            pass->members[kept++] = pass->members[i];
+    }
+    pass->member_count = kept;
+    pass->members_full = pass->demoted = false;
 }
 
 /* Looks at the block's objects up to one that is held from outside: what that reaches comes first, so
@@ -308,6 +331,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
     bool sift = shape->type.flags & GARI_TYPE_NO_CLEAR;
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     uint32_t slot = pass->slot;
+    uint64_t words = 0;
     for (; slot < block->slots && budget > 0 && pass->queue.count == 0; slot++) {
         uint32_t state = scratch[slot];
         if ((state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
@@ -320,18 +344,21 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
         if (!gari__is_counted(word)) {
             /* Dying by itself, or about to be finalized: not ours to free. */
             scratch[slot] = state | GARI__LIVE;
-        } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK)) {
+        } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK) ||
+                   !add_member(pass, object, word)) {
             scratch[slot] = state | GARI__LIVE;
             gari__queue_add(pass, object);
         } else {
-            add_member(pass, object, word);
             scratch[slot] = (state & ~GARI__NUMBER_MASK) | GARI__MEMBER | (uint32_t)count;
-            pass->callbacks |= callbacks;
-            pass->sift |= sift;
-            pass->words |= word;
+            words |= word;
         }
     }
     pass->slot = slot;
+    if (words) {
+        pass->callbacks |= callbacks;
+        pass->sift |= sift;
+        pass->words |= words;
+    }
     return budget;
 }
 
@@ -341,6 +368,8 @@ size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
         budget = gari__walk(pass, budget, gari__queue_pop, live_edge);
         if (budget == 0 || pass->out_of_memory)
             break;
+        if (gari__unlikely(pass->members_full && pass->demoted))
+            drop_demoted(pass);
         if (!pass->block) {
             gari__proof_begin(pass);
             break;

@@ -16,18 +16,31 @@ static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_obj
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
 }
 
-static GARI__INLINE void gari__queue_add(struct gari__pass *pass, gari_object *object)
+/* The block's scratch array, made at first need, or NULL. */
+static inline uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block)
+{
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    return gari__likely(scratch != NULL) ? scratch : gari__scratch_new(pass, block);
+}
+
+/* False: there is no room. In most phases the queue is there to save work, and who finds no room in it
+ * goes on; where all that is reached must be met he says so. */
+static GARI__INLINE bool gari__queue_add(struct gari__pass *pass, gari_object *object)
 {
     struct gari__queue *queue = &pass->queue;
-    if (gari__unlikely(queue->count == queue->room) && !gari__queue_grow(pass))
-        return;
+    if (gari__unlikely(queue->count == queue->room) && gari__unlikely(!gari__queue_grow(pass)))
+        return false;
     queue->stack[queue->count++] = object;
+    return true;
 }
 
 /* The next object of the queue, or NULL. */
 static inline gari_object *gari__queue_pop(struct gari__pass *pass)
 {
     struct gari__queue *queue = &pass->queue;
+    /* What is young is still in the cache. */
+    if (pass->which == GARI__YOUNG)
+        return queue->count > 0 ? queue->stack[--queue->count] : NULL;
     while (queue->fetch_count < GARI__PREFETCH && queue->count > 0) {
         gari_object *object = queue->stack[--queue->count];
         __builtin_prefetch(object);
@@ -65,23 +78,30 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
         size_t left = room;
         gari__section_begin();
         while (left > 0) {
-            if (!queue->current)
-                queue->current = next(pass);
-            gari_object *object = queue->current;
+            gari_object *object = queue->current ? queue->current : next(pass);
             if (!object || gari__unlikely(pass->out_of_memory)) {
+                queue->current = object;
                 more = false;
                 break;
             }
             const struct gari__shape *shape = gari__shape_of(object);
-            size_t to = GARI__EDGES_DONE;
             uint64_t word = gari__load_acquire(gari__word_of(object));
-            if (gari__likely(gari__is_alive(word)))
-                to = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
-            size_t cost = to == GARI__EDGES_DONE ? 1 + shape->type.refs.count : to - queue->at;
+            size_t cost = 1;
+            if (gari__likely(gari__is_alive(word))) {
+                size_t to =
+                    gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, pass);
+                if (gari__unlikely(to != GARI__EDGES_DONE)) {
+                    cost = to - queue->at;
+                    left -= cost < left ? cost : left;
+                    queue->current = object;
+                    queue->at = to;
+                    continue;
+                }
+                cost += shape->type.refs.count;
+            }
             left -= cost < left ? cost : left;
-            if (to == GARI__EDGES_DONE)
-                queue->current = NULL;
-            queue->at = to == GARI__EDGES_DONE ? 0 : to;
+            queue->current = NULL;
+            queue->at = 0;
         }
         gari__section_end();
         budget -= room - left;

@@ -27,13 +27,17 @@
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
+#define LATE_BYTES ((uint64_t)256 << 10)
+/* After a thread has been refused. */
+#define RETRY_NS 100000000u
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;    /* atomically */
-    uint64_t turns;  /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread; /* written under the lock, read without */
+    bool started;      /* all threads that the mode asks for; atomically */
+    uint64_t retry_ns; /* not before this time; atomically */
+    uint64_t turns;    /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread;   /* written under the lock, read without */
     bool kicked;
     bool stop;
     bool asleep; /* waits for a kick or its time; written under the lock, read without */
@@ -82,8 +86,12 @@ static uint64_t work(struct gari__object_thread *self)
         return 0;
     if (gari__limbo_any()) {
         gari__limbo_seal();
+        if (!gari__grace_has_thread())
+            gari__grace_wait(gari__limbo_last_ticket(), 0);
         return LIMBO_TICK_NS;
     }
+    if (gari__finalizers_retry())
+        return CANDIDATE_TICK_NS;
     pthread_mutex_lock(&gari__collector.lock);
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
     pthread_mutex_unlock(&gari__collector.lock);
@@ -97,7 +105,7 @@ static void sleep_for(uint64_t ns)
     pthread_mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
-        /* Pairs with gari__suspect and gari__limbo_note: either they see the flag, or this look sees
+        /* Pairs with gari__stage and gari__limbo_put: either they see the flag, or this look sees
          * their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         bool nothing = !gari__limbo_any() && !gari__candidates_any();
@@ -144,18 +152,26 @@ static void *worker_main(void *unused)
 
 void gari__worker_ensure(const char *call)
 {
-    if (gari__likely(gari__load_acquire(&worker.started)) || gari__load_relaxed(&worker.barred))
+    if (gari__likely(gari__load_acquire(&worker.started)) || gari__load_relaxed(&worker.barred) ||
+        (gari__load_relaxed(&worker.retry_ns) &&
+         gari__now_ns() < gari__load_relaxed(&worker.retry_ns)))
         return;
     gari__fork_check(call);
     pthread_mutex_lock(&worker.lock);
     if (!worker.started) {
         worker.stop = false;
+        bool all = true;
         if (gari__collector.mode != GARI_MODE_MANUAL)
-            gari__grace_start();
-        if (gari__collector.mode == GARI_MODE_BACKGROUND)
+            all = gari__grace_start();
+        if (gari__collector.mode == GARI_MODE_BACKGROUND && !worker.has_thread) {
             gari__store_relaxed(&worker.has_thread,
                                 gari__thread_create(&worker.thread, "gari-collector", worker_main));
-        gari__store_release(&worker.started, true);
+            all &= worker.has_thread;
+            /* Whoever makes work tries to wake it, and so tries again. */
+            gari__store_relaxed(&gari__collector_asleep, !worker.has_thread);
+        }
+        gari__store_relaxed(&worker.retry_ns, all ? 0 : gari__now_ns() + RETRY_NS);
+        gari__store_release(&worker.started, all);
     }
     pthread_mutex_unlock(&worker.lock);
 }
@@ -178,6 +194,7 @@ void gari__worker_stop(void)
     gari__grace_stop();
     pthread_mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.has_thread, false);
+    gari__store_relaxed(&worker.retry_ns, 0);
     gari__store_release(&worker.started, false);
     pthread_mutex_unlock(&worker.lock);
 }
@@ -216,6 +233,14 @@ void gari__upcall_waited(uint64_t begin)
         ;
 }
 
+/* Whether mutators do all the work: the mode says so, or there is no thread for it. */
+static bool is_alone(void)
+{
+    return gari__collector.mode == GARI_MODE_INLINE ||
+           (gari__collector.mode == GARI_MODE_BACKGROUND &&
+            !gari__load_relaxed(&worker.has_thread));
+}
+
 static void note_help(uint64_t begin)
 {
     gari__upcall_waited(begin);
@@ -252,8 +277,8 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
     pthread_mutex_unlock(&gari__collector.lock);
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
-    if (slice == GARI__SLICE_WAITS && debt >= 2 * OUTRUN_BYTES && !gari__in_section() &&
-        !self->heap.thread.shared)
+    if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
+        (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
     if (gari__events_deliver(self))
@@ -294,11 +319,11 @@ void gari__upcall_allocated(struct gari__object_thread *self)
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
         gari__deaths_run(self, GARI__DEATH_BUDGET);
-        self->countdown = HELP_EVERY;
+        gari__set_alarm(self, HELP_EVERY);
         return;
     }
-    if (gari__collector.mode == GARI_MODE_INLINE || debt >= OUTRUN_BYTES) {
-        self->countdown = HELP_EVERY;
+    if (is_alone() || debt >= OUTRUN_BYTES) {
+        gari__set_alarm(self, HELP_EVERY);
         if (gari__load_relaxed(&worker.asleep))
             gari__worker_kick();
         if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
@@ -317,20 +342,34 @@ static bool much_waits(void)
     return waiting.bytes > MANUAL_LIMBO_BYTES || waiting.deferred > MANUAL_LIMBO_DEFERRED;
 }
 
+/* Without knowing how much hangs on what waits: so much has been allocated since. */
+static bool much_dies_late(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
+        return false;
+    self->late_mark = allocated;
+    self->late_waiting = false;
+    return true;
+}
+
 void gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
+    gari__finalizers_retry();
     if (!may_help(self) || self->never_help ||
         (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)))
         return;
     uint64_t begin = gari__now_ns();
     if (gari__waiting_any(GARI__DYING))
         gari__deaths_run(self, HELP_BUDGET);
-    if (gari__collector.mode == GARI_MODE_INLINE)
+    /* What dies late is reused soonest by those who made it, and its size is not known: so they keep a
+     * batch of it under way. */
+    if (is_alone() || self->late_waiting)
         gari__limbo_seal_idle();
     gari__limbo_free(self, HELP_BUDGET);
-    if (gari__collector.mode == GARI_MODE_MANUAL && !gari__in_section() &&
-        !self->heap.thread.shared && much_waits()) {
+    if (!gari__in_section() && !self->heap.thread.shared && !gari__grace_has_thread() &&
+        (much_waits() || much_dies_late(self))) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
         gari__limbo_free(self, HELP_BUDGET);

@@ -23,6 +23,8 @@ static void use_block(struct gari__bin *bin, struct gari__block *block)
 {
     bin->block = block;
     bin->side = block->side;
+    bin->base = block->base;
+    bin->stamp = gari__load_relaxed(&block->last_birth);
     bin->free = 0;
 }
 

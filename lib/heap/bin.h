@@ -11,7 +11,9 @@
 struct gari__bin {
     uint32_t free; /* index + 1 of the first free slot, linked through side */
     uint32_t slot_size;
+    char *base; /* the block's, as side */
     struct gari__side *side;
+    uint16_t stamp; /* what the block's last_birth was when the owner last set it */
     struct gari__block *block;
     struct gari__kind *kind;
     uint32_t next_pages;
@@ -31,6 +33,9 @@ struct gari__tally {
     uint64_t freed_by_cycles;
     uint64_t freed_bytes;
     uint64_t tracked_freed;
+    /* Objects and bytes that have gone to limbo, and that have left it. */
+    uint64_t limbo_in, limbo_in_bytes;
+    uint64_t limbo_out, limbo_out_bytes;
 };
 
 struct gari__heap_thread {

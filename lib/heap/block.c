@@ -4,6 +4,7 @@
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define DESCRIPTORS_AT_ONCE 32
@@ -79,6 +80,7 @@ struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, s
     block->candidates = (uint64_t *)(void *)(run + side_array(slots));
     memset(block->candidates, 0, (slots + 63) / 64 * 8);
     block->base = run + side_bytes(slots);
+    assert(slots > 1 || block->base == run + GARI__SINGLE_AT);
     block->slot_size = (uint32_t)(slots == 1 ? 0 : slot_size);
     block->slots = (uint32_t)slots;
     block->reciprocal =
@@ -87,6 +89,7 @@ struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, s
     block->resume = 0;
     gari__store_relaxed(&block->weak, NULL);
     block->tracked = kind->tracked;
+    block->unobserved = kind->unobserved;
     gari__store_relaxed(&block->freed, GARI__FREED(GARI__OWNED, 0, 0));
     gari__store_release(&block->kind, kind);
     return block;
@@ -271,6 +274,8 @@ void gari__block_set_scratch(struct gari__block *block, int pass, uint32_t *scra
     struct gari__kind *kind = gari__load_relaxed(&block->kind);
     pthread_mutex_lock(&kind->lock);
     gari__store_relaxed(&block->scratch[pass], scratch);
+    /* Release: pairs with gari__block_is_quiet. */
+    gari__store_release(&block->scratched[pass], scratch != NULL);
     pthread_mutex_unlock(&kind->lock);
     if (!scratch)
         settle(kind, block, spares_of(kind));

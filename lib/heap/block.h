@@ -32,6 +32,7 @@
 enum gari__waits {
     GARI__DYING,      /* count zero, not yet taken apart */
     GARI__LIMBO,      /* taken apart, waiting for a grace period */
+    GARI__RIPE,       /* the same, and it has passed: nobody else can see them (object/late.h) */
     GARI__UNFINISHED, /* alive, held by the queue of finalizers */
     GARI__WAITS
 };
@@ -48,6 +49,7 @@ struct gari__side {
 struct gari__kind {
     const void *shape;  /* what the object layer knows of the type */
     bool tracked;       /* its objects can be in cycles */
+    bool unobserved;    /* they have slots, and nobody is told of their death */
     uint32_t slot_size; /* 0: every block holds one object of a size of its own */
     uint32_t first_pages;
     pthread_mutex_t lock; /* partial, empty, and a block's way in and out of PARTIAL */
@@ -67,7 +69,17 @@ struct gari__block {
     uint32_t reciprocal; /* 2^32 / slot_size, rounded up; 0 for a single slot */
     uint32_t carved;     /* slots that have ever been handed out: their words are valid */
     uint16_t last_birth; /* the newest stamp in side[]; the owner's; read by others, atomically */
-    bool tracked;        /* as the kind says */
+    bool tracked;        /* this and the next as the kind says */
+    bool unobserved;
+    /* Whether the collector is at the block, or will be; each by itself, and all at a look; atomically. */
+    union {
+        struct {
+            bool dirty;    /* on the stack of blocks with new candidates (object/candidate.c) */
+            bool gathered; /* on a list of the collector's (collector/seeds.c), under its lock */
+            bool scratched[GARI__PASSES]; /* scratch is not NULL */
+        };
+        uint32_t busy;
+    };
 
     uint64_t freed; /* atomically */
     uint64_t *candidates;
@@ -92,8 +104,6 @@ struct gari__block {
     size_t resume;
 
     /* Candidates (object/candidate.c, collector/seeds.c). */
-    bool dirty;          /* on the stack of blocks with new candidates; atomically */
-    bool gathered;       /* on a list of the collector's; written under its lock */
     bool gathered_young; /* has got new candidates since; under the collector's lock */
     struct gari__block *dirty_next;
     struct gari__block *gathered_next;
@@ -111,6 +121,8 @@ enum gari__block_states { GARI__OWNED, GARI__FULL, GARI__PARTIAL };
 /* Objects larger than this have a block of their own. */
 #define GARI__SLOT_MAX 8192u
 #define GARI__SLOT_MIN 16u
+/* Where in its pages such an object begins. */
+#define GARI__SINGLE_AT 64u
 
 /* A new block, OWNED, with no slot carved; NULL when there is no memory or the limit forbids it. */
 struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, size_t pages,
@@ -141,6 +153,15 @@ struct gari__block *gari__block_adopt(struct gari__kind *kind);
 void gari__block_set_scratch(struct gari__block *block, int pass, uint32_t *scratch);
 /* To be called when a block of that kind has left the candidates' lists; it may be gone already. */
 void gari__block_unhold(struct gari__kind *kind, struct gari__block *block);
+
+/* Whether no pass of the collector is at any object of the block: none has a scratch array there, and
+ * no candidate of the block waits for one. */
+static inline bool gari__block_is_quiet(const struct gari__block *block)
+{
+    /* A candidate goes from dirty to gathered to scratched, and each is true before the one before it
+     * is false. Acquire: pairs with what the collector did before it took the last one down. */
+    return gari__load_acquire(&block->busy) == 0;
+}
 
 /* Gives the kind's spare empty blocks back. */
 void gari__kind_trim(struct gari__kind *kind);

@@ -1,28 +1,18 @@
 #include "lib/heap/memory.h"
 
-#include "concurrency/atomics.h"
+#include "concurrency/fault.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static long fail_at;
-static long calls;
-
-static bool must_fail(void)
-{
-    long call = gari__fetch_add_relaxed(&calls, 1) + 1;
-    long nth = gari__load_relaxed(&fail_at);
-    return gari__unlikely(nth != 0 && call >= nth);
-}
-
 void *gari__memory_new(size_t size)
 {
-    return must_fail() ? NULL : calloc(1, size);
+    return gari__fault(GARI__FAULT_TABLE) ? NULL : calloc(1, size);
 }
 
 void *gari__memory_resize(void *memory, size_t size)
 {
-    return must_fail() ? NULL : realloc(memory, size);
+    return gari__fault(GARI__FAULT_TABLE) ? NULL : realloc(memory, size);
 }
 
 void gari__memory_free(void *memory)
@@ -32,7 +22,7 @@ void gari__memory_free(void *memory)
 
 void *gari__memory_map(size_t size, size_t alignment)
 {
-    if (must_fail() || size > SIZE_MAX - alignment)
+    if (gari__fault(GARI__FAULT_PAGES) || size > SIZE_MAX - alignment)
         return NULL;
     size_t room = size + alignment;
     char *start = mmap(NULL, room, PROT_READ | PROT_WRITE,
@@ -50,15 +40,4 @@ void *gari__memory_map(size_t size, size_t alignment)
 void gari__memory_unmap(void *memory, size_t size)
 {
     munmap(memory, size);
-}
-
-void gari__memory_fail_at(long nth)
-{
-    gari__store_relaxed(&calls, 0);
-    gari__store_relaxed(&fail_at, nth);
-}
-
-long gari__memory_calls(void)
-{
-    return gari__load_relaxed(&calls);
 }

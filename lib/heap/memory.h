@@ -1,5 +1,5 @@
 /* Every byte that gari takes from the system comes through here: for objects by mapping, for tables
- * from malloc. One place to count, and one place where a test can make it fail. */
+ * from malloc; one place, where a test can make it fail (concurrency/fault.h). */
 #ifndef GARI_HEAP_MEMORY_H
 #define GARI_HEAP_MEMORY_H
 
@@ -14,10 +14,5 @@ void gari__memory_free(void *memory);
 /* Zeroed pages aligned to `alignment` (a power of two, at least a page), or NULL. */
 void *gari__memory_map(size_t size, size_t alignment);
 void gari__memory_unmap(void *memory, size_t size);
-
-/* For tests: the nth acquisition from now, and all that follow, fail; 0 ends it. */
-void gari__memory_fail_at(long nth);
-/* Acquisitions since the last call of gari__memory_fail_at. */
-long gari__memory_calls(void);
 
 #endif

@@ -1,5 +1,6 @@
 #include "lib/heap/segment.h"
 
+#include "concurrency/perturb.h"
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
 
@@ -13,6 +14,8 @@ static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
 static struct gari__segment *walk_next; /* where a walk in progress goes on */
+/* A walk writes, who keeps walks out reads. A walk that waits goes first. */
+static pthread_rwlock_t walks = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static bool page_used(const struct gari__segment *segment, size_t page)
 {
@@ -185,6 +188,7 @@ static void walk_segment(struct gari__segment *segment,
 
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
+    pthread_rwlock_wrlock(&walks);
     pthread_mutex_lock(&lock);
     walk_next = segments;
     while (walk_next) {
@@ -196,4 +200,16 @@ void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *
         pthread_mutex_lock(&lock);
     }
     pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&walks);
+}
+
+bool gari__walks_bar(void)
+{
+    return GARI_MUTANT(LATE_IN_WALK) || pthread_rwlock_tryrdlock(&walks) == 0;
+}
+
+void gari__walks_allow(void)
+{
+    if (!GARI_MUTANT(LATE_IN_WALK))
+        pthread_rwlock_unlock(&walks);
 }

@@ -41,6 +41,11 @@ size_t gari__heap_peak_bytes(void);
  * segments they may, and a segment that is new may be missed. One walk at a time. */
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
 
+/* Keeps walks out until gari__walks_allow; false when one is under way or wanted. Many threads may
+ * keep them out at a time, each for a bounded moment. */
+bool gari__walks_bar(void);
+void gari__walks_allow(void);
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

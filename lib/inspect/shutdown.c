@@ -4,6 +4,7 @@
 #include "concurrency/word.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
+#include "lib/collector/stress.h"
 #include "lib/object/finalizer.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
@@ -101,6 +102,7 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     size_t left = count_left(&census);
     gari__leave(self);
     gari__thread_detach();
+    gari__stress_restart();
     gari__store_relaxed(&gari__collector.used, false);
     gari__worker_allow();
     return left;

@@ -9,14 +9,15 @@ static void set_bit(struct gari__block *block, uint32_t slot)
 {
     /* Release: pairs with the collector's clearing of the bit, which must see the word at least as
      * new as the filer saw it. */
-    gari__fetch_or_acq_rel(&block->candidates[slot / 64], (uint64_t)1 << (slot % 64));
+    gari__fetch_or_seq_cst(&block->candidates[slot / 64], (uint64_t)1 << (slot % 64));
 }
 
 static void list_dirty(struct gari__block *block)
 {
-    /* Acquire-release on both sides: either the collector has not yet taken `dirty` down, and will
-     * see the bit when it reads the bits after that, or we list the block again. */
-    if (gari__exchange_acq_rel(&block->dirty, true))
+    /* Sequentially consistent on both sides (set_bit; seeds.c): either the collector has not yet taken
+     * `dirty` down, and will see the bit when it reads the bits after that, or we list the block
+     * again. */
+    if (gari__load_seq_cst(&block->dirty) || gari__exchange_seq_cst(&block->dirty, true))
         return;
     struct gari__block *first = gari__load_relaxed(&dirty_blocks);
     do {
@@ -55,8 +56,13 @@ void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64
         if (!gari__is_alive(word) || !gari__needs_suspicion(word))
             return;
         GARI_PERTURB_POINT();
-    } while (!gari__cas_acq_rel(gari__word_of(object), &word, word | GARI__CANDIDATE));
+    } while (
+        !gari__cas_acq_rel(gari__word_of(object), &word, word | GARI__CANDIDATE | GARI__SHARED));
+    gari__stage(self, object);
+}
 
+void gari__stage(struct gari__object_thread *self, gari_object *object)
+{
     uint32_t head = gari__load_relaxed(&self->staged_head);
     if (gari__unlikely(head - gari__load_acquire(&self->staged_tail) == GARI__STAGED)) {
         file(self, object);

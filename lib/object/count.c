@@ -70,6 +70,31 @@ bool gari__count_last(struct gari__object_thread *self, gari_object *object, uin
     return true;
 }
 
+bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *object,
+                               const char *call)
+{
+    uint64_t *word = gari__word_of(object);
+    uint64_t old = gari__load_relaxed(word), now;
+    do {
+        if (old & GARI__SHARED) /* meanwhile */
+            return gari__count_down(self, object, call);
+        if (gari__unlikely(!gari__is_counted(old)))
+            gari__fatal_dead(object, call);
+        now = old - GARI__COUNT_ONE;
+        if (gari__count_of(old) > 1)
+            now |= (GARI_MUTANT(LATE_UNSHARED) ? 0 : GARI__SHARED) |
+                   (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
+    } while (!gari__cas_seq_cst(word, &old, now));
+    if (gari__count_of(old) > 1) {
+        if (now & ~old & GARI__CANDIDATE)
+            gari__stage(self, object);
+        return false;
+    }
+    if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
+        return gari__count_last(self, object, old);
+    return true;
+}
+
 gari_object *gari_incref(gari_object *object)
 {
     if (object)
@@ -87,11 +112,18 @@ void gari_decref(gari_object *object)
     if (!object)
         return;
     struct gari__object_thread *self = gari__enter("gari_decref");
-    /* The section is for the object's memory, should it have to be made a candidate after somebody
-     * else has dropped the last reference. */
-    gari__section_begin();
-    bool died = gari__count_down(self, object, "gari_decref");
-    gari__section_end();
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    bool died;
+    if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
+        /* Not looked at again but by whoever brings it to zero. */
+        died = gari__count_down(self, object, "gari_decref");
+    } else {
+        /* The section is for the object's memory, should it have to be made a candidate, or be
+         * claimed, after somebody else has dropped the last reference. */
+        gari__section_begin();
+        died = gari__count_down(self, object, "gari_decref");
+        gari__section_end();
+    }
     gari__settle(self, died ? object : NULL);
     gari__leave(self);
 }

@@ -36,8 +36,15 @@ static inline void gari__count_up(gari_object *object, const char *call)
  * of the step that removed the edge. */
 static inline void gari__count_moved(gari_object *object)
 {
-    if (!GARI_MUTANT(TAKE_NO_BUMP))
-        gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE);
+    uint64_t *word = gari__word_of(object);
+    uint64_t old = gari__load_relaxed(word);
+    if (GARI_MUTANT(TAKE_NO_BUMP))
+        return;
+    while (!(old & GARI__SHARED)) {
+        if (gari__cas_acq_rel(word, &old, (old | GARI__SHARED) + GARI__VERSION_ONE))
+            return;
+    }
+    gari__fetch_add_acq_rel(word, GARI__VERSION_ONE);
 }
 
 /* From borrowed to owned, in the section of the borrow (R5). */
@@ -47,6 +54,9 @@ bool gari__count_try_up(gari_object *object);
  * reference became an edge. `word` is its word as last seen. In a section that began before that
  * step; the object may be dying meanwhile. */
 void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64_t word);
+
+/* The rest of that, when CANDIDATE has just been set by the caller. */
+void gari__stage(struct gari__object_thread *self, gari_object *object);
 
 /* Whether the object's bit says already that the collector should look at it. Sequentially consistent,
  * with the update of the word before it: either the bit is seen to have been taken, or whoever takes
@@ -67,12 +77,19 @@ static inline bool gari__needs_suspicion(uint64_t word)
 __attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
                                             uint64_t old);
 
+/* gari__count_down of an object that is not SHARED: if a reference is left it is now, and if it is
+ * tracked, a candidate, all in the one step. */
+bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *object,
+                               const char *call);
+
 /* One counted reference less, in a section. True when it was the last: the caller owns the death and
  * must hand the object to gari__death_push. An object that is still to be finalized goes to the
  * thread's list of those instead, and lives. */
 static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
                                     const char *call)
 {
+    if (gari__unlikely(!(gari__load_relaxed(gari__word_of(object)) & GARI__SHARED)))
+        return gari__count_down_unshared(self, object, call);
     uint64_t old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
     if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
         if (gari__needs_suspicion(old) && !gari__is_filed(object))

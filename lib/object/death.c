@@ -5,6 +5,7 @@
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
 #include "lib/object/finalize.h"
+#include "lib/object/late.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -34,10 +35,10 @@ void gari__death_flush(struct gari__object_thread *self)
 {
     if (self->run_count == 0)
         return;
-    size_t bytes = self->run_count * gari__slot_bytes(self->run_block);
-    gari__waiting_push(GARI__LIMBO, self->run_block, self->run_head, self->run_tail);
-    gari__limbo_note(self->run_count, bytes);
+    gari__limbo_put(self, self->run_block, self->run_head, self->run_tail, self->run_count,
+                    self->run_load);
     self->run_count = 0;
+    self->run_load = 0;
 }
 
 void gari__death_retire(struct gari__object_thread *self, gari_object *object)
@@ -53,6 +54,26 @@ void gari__death_retire(struct gari__object_thread *self, gari_object *object)
     gari__store_relaxed(&block->side[slot].link, (uint16_t)self->run_head);
     self->run_head = slot + 1;
     self->run_count++;
+    self->run_load += gari__slot_bytes(block);
+}
+
+void gari__death_let_go(struct gari__object_thread *self, gari_object *object)
+{
+    uint64_t *word = gari__word_of(object);
+    if (gari__load_relaxed(word) & GARI__CANDIDATE) {
+        /* A ring still points here. Whichever of the two sees the other's mark retires it. */
+        if (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE)
+            return;
+    }
+    gari__death_retire(self, object);
+}
+
+/* What has died of something else's death may die late only if that itself did not: what is late has
+ * waited for its grace period once. */
+static inline bool dies_late(const gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    return gari__shape_of_block(block)->late && block->slots > 1;
 }
 
 static void drop_edge(gari_slot *slot, void *arg)
@@ -65,7 +86,11 @@ static void drop_edge(gari_slot *slot, void *arg)
     if (!target)
         return;
     self->edges_dropped++;
-    if (gari__count_down(self, target, "the death of an object that refers to it"))
+    if (!gari__count_down(self, target, "the death of an object that refers to it"))
+        return;
+    if (!self->apart_late && gari__unlikely(dies_late(target)))
+        gari__late_retire(self, target);
+    else
         gari__death_push(self, target);
 }
 
@@ -99,6 +124,7 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
         self->callbacks--;
     }
     size_t walked = 0, before = self->edges_dropped;
+    self->apart_late = shape->late;
     while (shape->tracked && at != GARI__EDGES_DONE) {
         if (alone && walked >= PART) {
             block->resume = at;
@@ -123,13 +149,7 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     if (shape->tracked)
         gari__own_add(&tally->tracked_freed, 1);
 
-    uint64_t *word = gari__word_of(object);
-    if (gari__load_relaxed(word) & GARI__CANDIDATE) {
-        /* A ring still points here. Whichever of the two sees the other's mark retires it. */
-        if (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE)
-            return cost;
-    }
-    gari__death_retire(self, object);
+    gari__death_let_go(self, object);
     return cost;
 }
 
@@ -241,7 +261,9 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
 
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
 {
-    if (dead)
+    if (dead && gari__unlikely(dies_late(dead)))
+        gari__late_retire(self, dead);
+    else if (dead)
         gari__death_push(self, dead);
     if (gari__unlikely(gari__candidates_full(self)))
         gari__candidates_relieve(self);

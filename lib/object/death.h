@@ -26,6 +26,10 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget);
  * record is next emptied, at the latest at the end of the call. */
 void gari__death_retire(struct gari__object_thread *self, gari_object *object);
 
+/* The same for one that has been taken apart, unless a ring of candidates holds it: then whoever
+ * empties the ring retires it. */
+void gari__death_let_go(struct gari__object_thread *self, gari_object *object);
+
 /* Hands what was retired to limbo now. */
 void gari__death_flush(struct gari__object_thread *self);
 

@@ -13,6 +13,11 @@ static GARI__INLINE size_t gari__edges(const struct gari__shape *shape, void *ob
                                        size_t most, gari_visit visit, void *arg)
 {
     size_t fixed = shape->type.refs.count;
+    if (gari__likely(shape->plain && most >= GARI_MAX_REFS)) {
+        for (size_t i = from; i < fixed; i++)
+            visit((gari_slot *)(void *)((char *)object + shape->type.refs.offset[i]), arg);
+        return GARI__EDGES_DONE;
+    }
     size_t at = from;
     for (; at < fixed && most > 0; at++, most--)
         visit((gari_slot *)(void *)((char *)object + shape->type.refs.offset[at]), arg);

@@ -89,7 +89,7 @@ void *gari_slot_load(gari_slot *slot)
 
 void *gari_slot_borrow(gari_slot *slot)
 {
-    return gari__load_acquire(&slot->pointer);
+    return gari_slot_borrow_(slot);
 }
 
 /* Mutant: what is going to be replaced is given back before. */
@@ -184,7 +184,9 @@ bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired)
 void gari_slot_init(gari_slot *slot, void *object)
 {
     uintptr_t distance = (uintptr_t)slot - (uintptr_t)object;
-    if (gari__unlikely(object && distance < GARI__SEGMENT_SIZE)) {
+    /* Whatever is longer than a slot begins at the same place in a page. */
+    bool may_be_long = (uintptr_t)object % GARI__PAGE_SIZE == GARI__SINGLE_AT;
+    if (object && gari__unlikely(distance < GARI__SLOT_MAX || may_be_long)) {
         const struct gari__shape *shape = gari__shape_of(object);
         if (distance < gari__size_of(shape, object))
             gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",

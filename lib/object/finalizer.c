@@ -2,6 +2,7 @@
 #include "lib/object/finalizer.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/fault.h"
 #include "lib/heap/memory.h"
 #include "lib/object/count.h"
 #include "lib/object/weak.h"
@@ -85,11 +86,20 @@ static void at_exit(void)
         gari__finalizers_at_exit();
 }
 
+/* That at_exit will be called. */
+static bool prepare_exit(void)
+{
+    pthread_mutex_lock(&registry.lock);
+    if (!registry.process && !gari__fault(GARI__FAULT_EXIT) && atexit(at_exit) == 0)
+        registry.process = getpid();
+    bool ready = registry.process != 0;
+    pthread_mutex_unlock(&registry.lock);
+    return ready;
+}
+
 static void enroll(struct record *record)
 {
     pthread_mutex_lock(&registry.lock);
-    if (!registry.process && atexit(at_exit) == 0)
-        registry.process = getpid();
     record->registered = record->at_exit = true;
     record->older = registry.newest;
     if (record->older)
@@ -118,7 +128,7 @@ gari_finalize *gari_finalize_new(gari_object *object, void (*fn)(void *arg), voi
         gari__fatal("gari_finalize_new: the object or the function is NULL");
     if (!gari__is_counted(gari__load_relaxed(gari__word_of(object))))
         gari__fatal_dead(object, "gari_finalize_new");
-    struct record *record = gari__memory_new(sizeof *record);
+    struct record *record = prepare_exit() ? gari__memory_new(sizeof *record) : NULL;
     struct gari__weak *weak = record ? gari__weak_hold(object) : NULL;
     gari_finalize *handle = weak ? gari_new(&handle_type) : NULL;
     if (handle) {

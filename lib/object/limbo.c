@@ -2,16 +2,16 @@
 
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
-#include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/edges.h"
+#include "lib/object/free.h"
+#include "lib/object/late.h"
 #include "lib/object/waiting.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Enough to share a grace period among many, little enough to stay in a core's L2 cache. */
 #define SEAL_BYTES ((size_t)256 << 10)
@@ -39,8 +39,6 @@ static struct {
     struct deferred *deferred; /* not yet sealed */
     uint64_t last_ticket;
     unsigned unsealed_deferred;
-    uint64_t objects, bytes; /* waiting, all in; atomically */
-    uint64_t unsealed;       /* bytes; atomically */
     uint64_t deferred_count; /* waiting; atomically */
 } limbo = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -49,7 +47,6 @@ static void seal(void)
 {
     if (limbo.count == BATCHES || (!gari__waiting_any(GARI__LIMBO) && !limbo.deferred))
         return;
-    gari__store_relaxed(&limbo.unsealed, 0);
     limbo.unsealed_deferred = 0;
     struct gari__block *mine = NULL;
     struct gari__block *block = gari__waiting_take_blocks(GARI__LIMBO);
@@ -93,18 +90,24 @@ void gari__limbo_seal_idle(void)
     pthread_mutex_unlock(&limbo.lock);
 }
 
-void gari__limbo_note(size_t objects, size_t bytes)
+void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block, uint32_t head,
+                     uint32_t tail, uint32_t count, size_t load)
 {
-    gari__fetch_add_relaxed(&limbo.bytes, bytes);
-    if (gari__fetch_add_seq_cst(&limbo.objects, objects) == 0 &&
-        gari__load_seq_cst(&gari__collector_asleep))
+    struct gari__tally *tally = &self->heap.tally;
+    gari__own_add(&tally->limbo_in, count);
+    gari__own_add(&tally->limbo_in_bytes, count * gari__slot_bytes(block));
+    gari__waiting_push(GARI__LIMBO, block, head, tail);
+    /* Sequentially consistent, after the push: pairs with sleep_for in collector/worker.c. */
+    if (gari__load_seq_cst(&gari__collector_asleep))
         gari__upcall_wake();
-    if (gari__fetch_add_relaxed(&limbo.unsealed, bytes) + bytes < SEAL_BYTES)
+    self->unsealed += load;
+    if (self->unsealed < SEAL_BYTES)
         return;
     /* Somebody who holds the lock seals or frees; the next note will try again. */
     if (pthread_mutex_trylock(&limbo.lock) == 0) {
         seal();
         pthread_mutex_unlock(&limbo.lock);
+        self->unsealed = 0;
     }
 }
 
@@ -190,53 +193,17 @@ static size_t sweep_small(struct gari__object_thread *self, struct gari__block *
     return objects;
 }
 
-static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__block *block,
-                                   const struct gari__shape *shape, gari_object *object)
-{
-    uint32_t slot = gari__slot_of(block, object);
-    if (gari__unlikely(shape->type.reclaim != NULL))
-        shape->type.reclaim(object);
-#if defined(GARI_PERTURB) || defined(GARI__ASAN)
-    size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
-                                   : gari__size_of(shape, object) - sizeof(gari_object);
-#endif
-#ifdef GARI_PERTURB
-    memset(object + 1, 0xDD, body);
-#endif
-#ifdef GARI__ASAN
-    gari__asan_poison(object + 1, body);
-#endif
-    /* The version stays (R7). */
-    uint64_t word = gari__load_relaxed(gari__word_of(object));
-    uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;
-    gari__store_release(gari__word_of(object), kept);
-
-    if (gari__unlikely(run->block != block || run->count == 0)) {
-        gari__free_run_flush(run);
-        *run = (struct gari__free_run){block, 0, slot + 1, 0};
-    }
-    gari__store_relaxed(&block->side[slot].link, (uint16_t)run->head);
-    run->head = slot + 1;
-    run->count++;
-}
-
-void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
-                     const struct gari__shape *shape, gari_object *object)
-{
-    free_slot(run, block, shape, object);
-}
-
-void gari__free_run_flush(struct gari__free_run *run)
-{
-    if (run->count)
-        gari__block_free(run->block, run->head, run->tail, run->count);
-    run->count = 0;
-}
-
 /* Frees up to budget objects of a ripe block. Returns what is left of the budget. */
 static size_t free_ripe(struct gari__object_thread *self, struct gari__block *block, size_t budget)
 {
     const struct gari__shape *shape = gari__shape_of_block(block);
+    if (shape->late && block->slots > 1) {
+        uint32_t first = block->batch_head;
+        pthread_mutex_lock(&limbo.lock);
+        block->in_batch = false;
+        pthread_mutex_unlock(&limbo.lock);
+        return gari__late_free(self, block, first, budget);
+    }
     struct gari__free_run run = {0};
     uint32_t slot = block->batch_head;
     size_t objects = 0;
@@ -254,7 +221,7 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
         for (; swept > 0; swept--) {
             gari_object *object = gari__slot_at(block, slot - 1);
             slot = gari__load_relaxed(&block->side[slot - 1].link);
-            free_slot(&run, block, shape, object);
+            gari__free_slot(&run, block, shape, object);
         }
         self->callbacks--;
     }
@@ -270,8 +237,9 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     pthread_mutex_unlock(&limbo.lock);
     /* Last: with all its slots free the block may go. */
     gari__free_run_flush(&run);
-    gari__fetch_sub_relaxed(&limbo.objects, objects);
-    gari__fetch_sub_relaxed(&limbo.bytes, bytes);
+    gari__own_add(&self->heap.tally.limbo_out_bytes, bytes);
+    /* Release: pairs with waiting_now, which must not see an object leave that it has not seen come. */
+    gari__store_release(&self->heap.tally.limbo_out, self->heap.tally.limbo_out + objects);
     return budget;
 }
 
@@ -280,11 +248,13 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
     while (budget > 0 && pthread_mutex_trylock(&limbo.lock) == 0) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
-        struct gari__block *block = NULL;
+        struct gari__block *block = NULL, *again = NULL;
         if (call)
             limbo.ripe_deferred = call->next;
         else if ((block = limbo.ripe) != NULL)
             limbo.ripe = block->batch_next;
+        else if (gari__waiting_any(GARI__RIPE))
+            again = gari__waiting_pop_block(GARI__RIPE);
         pthread_mutex_unlock(&limbo.lock);
         if (call) {
             self->callbacks++;
@@ -295,6 +265,8 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
             budget--;
         } else if (block) {
             budget = free_ripe(self, block, budget);
+        } else if (again) {
+            budget = gari__late_free(self, again, gari__waiting_take(GARI__RIPE, again), budget);
         } else {
             break;
         }
@@ -304,16 +276,37 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
     return budget;
 }
 
+/* Objects leave after they have come, so whoever sums up those that left first never gets fewer than
+ * wait. */
+static struct gari__limbo_stats waiting_now(void)
+{
+    struct gari__limbo_stats now = {0};
+    for (int came = 0; came <= 1; came++) {
+        for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+            const struct gari__tally *tally = &((struct gari__heap_thread *)t)->tally;
+            if (came) {
+                now.objects += gari__load_relaxed(&tally->limbo_in);
+                now.bytes += gari__load_relaxed(&tally->limbo_in_bytes);
+            } else {
+                now.objects -= gari__load_acquire(&tally->limbo_out);
+                now.bytes -= gari__load_relaxed(&tally->limbo_out_bytes);
+            }
+        }
+    }
+    return now;
+}
+
 bool gari__limbo_any(void)
 {
-    return gari__load_seq_cst(&limbo.objects) || gari__load_relaxed(&limbo.deferred_count);
+    return gari__waiting_any(GARI__LIMBO) || gari__waiting_any(GARI__RIPE) ||
+           gari__load_relaxed(&limbo.deferred_count) || waiting_now().objects;
 }
 
 bool gari__limbo_ripe(void)
 {
     pthread_mutex_lock(&limbo.lock);
     ripen();
-    bool ripe = limbo.ripe || limbo.ripe_deferred;
+    bool ripe = limbo.ripe || limbo.ripe_deferred || gari__waiting_any(GARI__RIPE);
     pthread_mutex_unlock(&limbo.lock);
     return ripe;
 }
@@ -328,9 +321,9 @@ uint64_t gari__limbo_last_ticket(void)
 
 struct gari__limbo_stats gari__limbo_read_stats(void)
 {
-    return (struct gari__limbo_stats){gari__load_relaxed(&limbo.objects),
-                                      gari__load_relaxed(&limbo.bytes),
-                                      gari__load_relaxed(&limbo.deferred_count)};
+    struct gari__limbo_stats now = waiting_now();
+    now.deferred = gari__load_relaxed(&limbo.deferred_count);
+    return now;
 }
 
 int gari_defer(void (*fn)(void *arg), void *arg)

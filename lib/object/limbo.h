@@ -18,8 +18,10 @@ struct gari__limbo_stats {
     uint64_t deferred; /* calls */
 };
 
-/* Counts objects that have just been retired, and seals a batch when enough wait. */
-void gari__limbo_note(size_t objects, size_t bytes);
+/* Objects of one block, linked from head to tail, that nothing holds any more, wait for a grace period
+ * from here on. `load` is what they count for when it is time to seal a batch. */
+void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block, uint32_t head,
+                     uint32_t tail, uint32_t count, size_t load);
 
 /* Puts what waits under a ticket. */
 void gari__limbo_seal(void);
@@ -40,15 +42,5 @@ bool gari__limbo_ripe(void);
 uint64_t gari__limbo_last_ticket(void);
 
 struct gari__limbo_stats gari__limbo_read_stats(void);
-
-/* Gives one slot's memory back at once: nobody can have a pointer to the object. For the collector,
- * whose proof contained a grace period. `run` gathers slots of one block. */
-struct gari__free_run {
-    struct gari__block *block;
-    uint32_t head, tail, count;
-};
-void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
-                     const struct gari__shape *shape, gari_object *object);
-void gari__free_run_flush(struct gari__free_run *run);
 
 #endif

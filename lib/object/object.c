@@ -7,11 +7,13 @@
 
 #include <string.h>
 
+#define SMALL 64u
+
 /* Zeroes the body of a slot: at least 8 bytes, a multiple of 8. Most are small, and there a call costs
  * more than the stores, which may overlap. */
 static GARI__INLINE void zero(char *body, size_t size)
 {
-    if (gari__unlikely(size > 64)) {
+    if (gari__unlikely(size > SMALL)) {
         memset(body, 0, size);
     } else if (size >= 16) {
         __builtin_memset(body, 0, 16);
@@ -26,41 +28,48 @@ static GARI__INLINE void zero(char *body, size_t size)
 }
 
 /* Makes the slot an object: fields zero before the word says that it lives (R2), a version that no
- * object in this place has shown before (R7). */
-static GARI__INLINE void *bring_to_life(struct gari__object_thread *self,
-                                        const struct gari__shape *shape, struct gari__block *block,
-                                        gari_object *object, uint32_t slot, size_t size,
-                                        size_t length)
+ * object in this place has shown before (R7). `body` is what is to be zeroed, 0 if it is already;
+ * `shape` is not NULL if there is a trailing array, of that length. */
+static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *side, uint16_t stamp,
+                                       uint64_t first_word, size_t body,
+                                       const struct gari__shape *shape, size_t length)
 {
-    size_t body = block->slot_size ? block->slot_size : size;
-    gari__asan_unpoison(object, body);
     if (GARI_MUTANT(EARLY_BIRTH))
         gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
     GARI_PERTURB_STEP(BIRTH);
-    if (gari__likely(!block->zeroed))
-        zero((char *)(object + 1), body - sizeof(gari_object));
-    if (gari__unlikely(shape->has_items))
+    if (gari__likely(body != 0))
+        zero((char *)(object + 1), body);
+    if (shape)
         memcpy((char *)object + shape->type.items.length_offset, &length, sizeof length);
-    uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
-    gari__store_relaxed(&block->side[slot].birth, stamp);
-    if (gari__unlikely(gari__load_relaxed(&block->last_birth) != stamp))
-        gari__store_relaxed(&block->last_birth, stamp);
-
+    gari__store_relaxed(&side->birth, stamp);
     uint64_t *word = gari__word_of(object);
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
     if (!GARI_MUTANT(REBORN_VERSION))
         version += GARI__VERSION_ONE;
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
-    gari__store_release(word, version | shape->first_word);
+    gari__store_release(word, version | first_word);
+}
 
+/* The same for an object of `size` bytes in any slot, and the books. */
+static void *new_in_slot(struct gari__object_thread *self, const struct gari__shape *shape,
+                         struct gari__block *block, uint32_t slot, size_t size, size_t length)
+{
+    gari_object *object = gari__slot_at(block, slot);
+    size_t room = block->slot_size ? block->slot_size : size;
+    gari__asan_unpoison(object, room);
+    uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
+    gari__store_relaxed(&block->last_birth, stamp);
+    bring_to_life(object, &block->side[slot], stamp, shape->first_word,
+                  block->zeroed ? 0 : room - sizeof(gari_object), shape->has_items ? shape : NULL,
+                  length);
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->allocated_bytes, size);
-    if (gari__unlikely(!shape->tracked)) {
+    if (!shape->tracked) {
         gari__own_add(&tally->untracked_allocated, 1);
         return object;
     }
     gari__own_add(&tally->tracked_allocated, 1);
-    if (gari__unlikely(--self->countdown <= 0))
+    if (gari__load_relaxed(&tally->tracked_allocated) >= self->alarm)
         gari__upcall_allocated(self);
     return object;
 }
@@ -74,8 +83,7 @@ static void *new_single(struct gari__object_thread *self, struct gari__shape *sh
     if (!block && gari__upcall_exhausted(self))
         block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
     gari__upcall_waited(begin);
-    return block ? bring_to_life(self, shape, block, gari__slot_at(block, 0), 0, size, length)
-                 : NULL;
+    return block ? new_in_slot(self, shape, block, 0, size, length) : NULL;
 }
 
 static __attribute__((noinline)) bool refill(struct gari__object_thread *self,
@@ -91,19 +99,15 @@ static __attribute__((noinline)) bool refill(struct gari__object_thread *self,
     return filled;
 }
 
-static GARI__INLINE void *new_in_bin(struct gari__object_thread *self,
-                                     const struct gari__shape *shape, struct gari__bin *bin,
-                                     size_t size, size_t length)
+static void *new_in_bin(struct gari__object_thread *self, const struct gari__shape *shape,
+                        struct gari__bin *bin, size_t size, size_t length)
 {
-    if (gari__unlikely(bin->free == 0) && !refill(self, bin))
+    if (bin->free == 0 && !refill(self, bin))
         return NULL;
-    struct gari__block *block = bin->block;
     uint32_t slot = gari__bin_pop(bin);
-    gari_object *object = gari__slot_at(block, slot);
-    /* The next one's word: the list may lead anywhere in the block. */
-    if (bin->free)
-        __builtin_prefetch(gari__slot_at(block, bin->free - 1), 1);
-    return bring_to_life(self, shape, block, object, slot, size, length);
+    void *object = new_in_slot(self, shape, bin->block, slot, size, length);
+    bin->stamp = gari__load_relaxed(&bin->block->last_birth);
+    return object;
 }
 
 /* Fills the thread's cache entry for a type. */
@@ -122,6 +126,7 @@ static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
     self->cache[at].type = type;
     self->cache[at].shape = shape;
     self->cache[at].bin = bin;
+    self->cache[at].first_word = shape->first_word;
     return true;
 }
 
@@ -130,16 +135,15 @@ static inline size_t cache_index(const gari_type *type)
     return (uintptr_t)type / 32 % GARI__SHAPE_CACHE;
 }
 
-void *gari_new(const gari_type *type)
+static __attribute__((noinline)) void *new_slowly(const gari_type *type)
 {
     struct gari__object_thread *self = gari__enter("gari_new");
     size_t at = cache_index(type);
     void *object = NULL;
-    if (gari__likely(self->cache[at].type == type && type) ||
-        remember(self, type, at, "gari_new")) {
+    if ((self->cache[at].type == type && type) || remember(self, type, at, "gari_new")) {
         struct gari__shape *shape = self->cache[at].shape;
         struct gari__bin *bin = self->cache[at].bin;
-        if (gari__unlikely(shape->has_items))
+        if (shape->has_items)
             gari__fatal("gari_new: type '%s' has a trailing array; use gari_new_items",
                         shape->type.name);
         object = bin ? new_in_bin(self, shape, bin, shape->type.size, 0)
@@ -147,6 +151,59 @@ void *gari_new(const gari_type *type)
     }
     gari__leave(self);
     return object;
+}
+
+/* The next slot of a bin that has one, for an object whose stamp its block has seen; `born` counts it
+ * as number `number`. */
+static GARI__INLINE void *new_at_once(struct gari__object_thread *self,
+                                      const struct gari__cached *cached, size_t room,
+                                      uint16_t stamp, uint64_t *born, uint64_t number)
+{
+    struct gari__bin *bin = cached->bin;
+    uint32_t slot = gari__bin_pop(bin);
+    gari_object *object = (gari_object *)(void *)(bin->base + (size_t)slot * room);
+    /* The next one's word: the list may lead anywhere in the block. (Or to its end, if there is none.) */
+    __builtin_prefetch(bin->base + (size_t)(bin->free - 1) * room, 1);
+    gari__asan_unpoison(object, room);
+    bring_to_life(object, &bin->side[slot], stamp, cached->first_word, room - sizeof(gari_object),
+                  NULL, 0);
+    gari__store_relaxed(born, number);
+    gari__own_add(&self->heap.tally.allocated_bytes, cached->shape->type.size);
+    return object;
+}
+
+/* Apart, for its call of memset makes the function save all its registers. */
+static __attribute__((noinline)) void *new_long(struct gari__object_thread *self,
+                                                const struct gari__cached *cached, size_t room,
+                                                uint16_t stamp, uint64_t *born, uint64_t number)
+{
+    return new_at_once(self, cached, room, stamp, born, number);
+}
+
+/* What nearly every birth takes: a thread that knows the type has a slot for it, it is time neither
+ * for a new stamp nor for a look at the trigger. Everything else goes the long way. */
+void *gari_new(const gari_type *type)
+{
+    struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
+    if (gari__unlikely(!self || self->heap.thread.leaves_slowly))
+        return new_slowly(type);
+    const struct gari__cached *cached = &self->cache[cache_index(type)];
+    const struct gari__bin *bin = cached->bin;
+    if (gari__unlikely(cached->type != type || !bin || !bin->free))
+        return new_slowly(type);
+    uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
+    struct gari__tally *tally = &self->heap.tally;
+    bool tracked = !(cached->first_word & GARI__LEAF);
+    uint64_t *born = tracked ? &tally->tracked_allocated : &tally->untracked_allocated;
+    uint64_t number = gari__load_relaxed(born) + 1;
+    if (gari__unlikely(bin->stamp != stamp || (tracked && number >= self->alarm)))
+        return new_slowly(type);
+    size_t room = bin->slot_size;
+    if (room < GARI__SLOT_MIN)
+        __builtin_unreachable();
+    if (gari__likely(room <= SMALL + sizeof(gari_object)))
+        return new_at_once(self, cached, room, stamp, born, number);
+    return new_long(self, cached, room, stamp, born, number);
 }
 
 void *gari_new_items(const gari_type *type, size_t length)

@@ -7,6 +7,7 @@
 
 uint16_t gari__birth_stamp = 1;
 bool gari__collector_asleep;
+bool gari__count_calls;
 
 static struct gari__object_thread shared_record;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -14,6 +15,12 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void attach(struct gari__thread *record)
 {
     pthread_mutex_init(&((struct gari__object_thread *)record)->drain_lock, NULL);
+    record->counted = gari__load_relaxed(&gari__count_calls) && !record->shared;
+}
+
+static void leave(struct gari__thread *record)
+{
+    gari__upcall_left((struct gari__object_thread *)record);
 }
 
 static void detach(struct gari__thread *record)
@@ -22,8 +29,9 @@ static void detach(struct gari__thread *record)
     gari__candidates_file(self, self);
     gari__deaths_run(self, GARI__DEATH_BUDGET);
     gari__bins_disown(&self->heap);
-    self->countdown = 0;
+    self->alarm = 0;
     self->never_help = false;
+    self->calls_setting = 0;
 }
 
 static void set_up(void)
@@ -34,6 +42,7 @@ static void set_up(void)
         .release = gari__memory_free,
         .attach = attach,
         .detach = detach,
+        .leave = leave,
         .shared = &shared_record.heap.thread,
     };
     gari__thread_setup(&layout);

@@ -16,13 +16,14 @@
 struct gari__object_thread {
     struct gari__heap_thread heap;
 
-    /* Tracked allocations left until the collector's trigger is looked at again. */
-    int64_t countdown;
+    /* The number of tracked allocations (heap.tally) at which the collector's trigger is looked at. */
+    uint64_t alarm;
     /* The shapes and bins of the types used last. */
-    struct {
+    struct gari__cached {
         const gari_type *type;
         struct gari__shape *shape;
         struct gari__bin *bin; /* of a type of fixed size */
+        uint64_t first_word;   /* as the shape has it */
     } cache[GARI__SHAPE_CACHE];
 
     /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
@@ -58,7 +59,19 @@ struct gari__object_thread {
     /* Dead objects of one block on their way to limbo; empty between calls. */
     struct gari__block *run_block;
     uint32_t run_head, run_tail, run_count;
+    size_t run_load;
+    size_t unsealed;    /* the load of what this thread has put into limbo since it last sealed */
+    bool late_waiting;  /* some of that was of a late type */
+    bool apart_late;    /* what is being taken apart is of one */
+    uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
+
+    /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
+     * from, and the setting that they belong to, 0: none yet. */
+    uint64_t calls_left, calls_random, calls_setting;
 };
+
+/* Whether the ends of calls are counted, for GARI_STRESS; for the threads that attach from now on. */
+extern bool gari__count_calls;
 
 /* The stamp for objects born now: the collector counts it up at each collection. */
 extern uint16_t gari__birth_stamp;
@@ -74,6 +87,12 @@ static inline struct gari__object_thread *gari__enter(const char *call)
     return (struct gari__object_thread *)self;
 }
 
+/* So many tracked allocations from now on. */
+static inline void gari__set_alarm(struct gari__object_thread *self, uint64_t allocations)
+{
+    self->alarm = gari__load_relaxed(&self->heap.tally.tracked_allocated) + allocations;
+}
+
 static inline void gari__leave(struct gari__object_thread *self)
 {
     gari__thread_leave(&self->heap.thread);
@@ -85,11 +104,13 @@ static inline void gari__leave(struct gari__object_thread *self)
 void gari__upcall_start(void);
 /* A bin is empty: a good moment for a bounded slice of whatever work waits. */
 void gari__upcall_refill(struct gari__object_thread *self);
-/* The countdown has run out: is a collection due? Sets the next countdown. */
+/* The alarm: is a collection due? Sets the next one. */
 void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
  * succeed. */
 bool gari__upcall_exhausted(struct gari__object_thread *self);
+/* A call on a record that is `counted` ends. */
+void gari__upcall_left(struct gari__object_thread *self);
 /* A call has just come back from its slow path, which it entered at that time: for the statistics. */
 void gari__upcall_waited(uint64_t begin_ns);
 /* The queue of finalizers and callbacks is no longer empty. May be called in a section. */

@@ -9,6 +9,8 @@
 
 #define TABLE 256
 
+bool gari__late_used;
+
 /* Read without the lock: a bucket's list only ever grows at its head. */
 static struct gari__shape *table[TABLE];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -20,6 +22,15 @@ static void check_offset(const gari_type *type, size_t offset, size_t size, cons
         gari__fatal(
             "%s: type '%s' has a %s at offset %zu, outside its %zu bytes or not aligned to 8", call,
             type->name, what, offset, type->size);
+}
+
+static bool is_observed(const gari_type *type)
+{
+#ifdef GARI_PERTURB
+    if (gari__plain)
+        return false;
+#endif
+    return type->finalize || type->dispose || type->reclaim;
 }
 
 static void check(const gari_type *type, const char *call)
@@ -44,9 +55,16 @@ static void check(const gari_type *type, const char *call)
                     type->refs.count, GARI_MAX_REFS);
     for (uint32_t i = 0; i < type->refs.count; i++)
         check_offset(type, type->refs.offset[i], sizeof(gari_slot), "reference field", call);
-    if (type->flags & ~GARI_TYPE_NO_CLEAR)
+    if (type->flags & ~(GARI_TYPE_NO_CLEAR | GARI_TYPE_LATE))
         gari__fatal("%s: type '%s' has flags 0x%x, of which some are unknown", call, type->name,
                     type->flags);
+    if ((type->flags & GARI_TYPE_LATE) && is_observed(type))
+        gari__fatal(
+            "%s: type '%s' is GARI_TYPE_LATE, and has a %s callback, which must not be late", call,
+            type->name,
+            type->finalize  ? "finalize"
+            : type->dispose ? "dispose"
+                            : "reclaim");
     const gari_type_items *items = &type->items;
     if (items->size) {
         check_offset(type, items->length_offset, sizeof(size_t), "length", call);
@@ -82,6 +100,7 @@ static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, 
 {
     kind->shape = shape;
     kind->tracked = shape->tracked;
+    kind->unobserved = shape->unobserved && slot_size != 0;
     kind->slot_size = (uint32_t)slot_size;
     size_t pages = (slot_size * 4 + GARI__PAGE_SIZE - 1) / GARI__PAGE_SIZE;
     kind->first_pages = (uint32_t)(pages ? pages : 1);
@@ -104,6 +123,11 @@ static struct gari__shape *make(const gari_type *type)
     shape->has_items = type->items.size != 0;
     shape->tracked =
         type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
+    if (type->flags & GARI_TYPE_LATE)
+        gari__store_relaxed(&gari__late_used, true);
+    shape->plain = shape->tracked && !shape->has_items && !type->traverse;
+    shape->late = (type->flags & GARI_TYPE_LATE) && shape->tracked;
+    shape->unobserved = !shape->type.finalize && !shape->type.dispose && !shape->type.reclaim;
     shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
                         (type->finalize ? GARI__UNFINALIZED : 0);
     init_kind(&shape->single, shape, 0);

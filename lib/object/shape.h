@@ -14,6 +14,9 @@ struct gari__shape {
     const gari_type *identity;
     bool tracked;
     bool has_items;
+    bool plain;          /* all its references are in fields at fixed offsets */
+    bool late;           /* GARI_TYPE_LATE */
+    bool unobserved;     /* nobody is told of a death: no finalize, dispose, reclaim */
     uint64_t first_word; /* of a newborn's word: all but the version */
 #ifdef GARI_PERTURB
     void (*observe)(void *self); /* instead of dispose: gari__plain */
@@ -22,6 +25,9 @@ struct gari__shape {
     struct gari__kind single;                      /* objects larger than GARI__SLOT_MAX */
     struct gari__kind classes[GARI__SIZE_CLASSES]; /* [0] alone for a type of fixed size */
 };
+
+/* Some type is GARI_TYPE_LATE. Atomically. */
+extern bool gari__late_used;
 
 /* The type's shape; NULL when there is no memory. A wrong type is fatal; `call` names the API
  * function for the sentence. */

@@ -12,7 +12,7 @@ void gari__waiting_relist(int what, struct gari__block *block)
     do {
         gari__store_relaxed(&block->waiting_next[what], first);
         /* Release: pairs with the acquire of whoever takes the list. */
-    } while (!gari__cas_acq_rel(&blocks[what], &first, block));
+    } while (!gari__cas_seq_cst(&blocks[what], &first, block));
 }
 
 void gari__waiting_push(int what, struct gari__block *block, uint32_t head, uint32_t tail)
@@ -20,15 +20,16 @@ void gari__waiting_push(int what, struct gari__block *block, uint32_t head, uint
     uint32_t old = gari__load_relaxed(&block->waiting[what]);
     do {
         gari__store_relaxed(&block->side[tail - 1].link, (uint16_t)(old & HEAD_MASK));
-        /* Release: the slots' links and the objects' last words. */
-    } while (!gari__cas_acq_rel(&block->waiting[what], &old, head | LISTED));
+        /* Release: the slots' links and the objects' last words. Sequentially consistent, as is the
+         * listing of the block, for whoever goes on to look whether the collector sleeps. */
+    } while (!gari__cas_seq_cst(&block->waiting[what], &old, head | LISTED));
     if (!(old & LISTED))
         gari__waiting_relist(what, block);
 }
 
 bool gari__waiting_any(int what)
 {
-    return gari__load_relaxed(&blocks[what]) != NULL;
+    return gari__load_seq_cst(&blocks[what]) != NULL;
 }
 
 struct gari__block *gari__waiting_pop_block(int what)

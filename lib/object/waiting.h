@@ -1,5 +1,5 @@
 /* Lists of objects that wait: for being taken apart (GARI__DYING), for a grace period
- * (GARI__LIMBO).
+ * (GARI__LIMBO), for being taken apart after one (GARI__RIPE).
  *
  * The objects of a block are linked through its side array; the blocks that have some are linked
  * through their descriptors. So waiting takes no memory and cannot fail, and whoever has time can

@@ -1,0 +1,145 @@
+/* The tables of a pass: objects to be walked, members, and the blocks' scratch arrays; and what a pass
+ * does when the system has no memory for them. It goes on with what it has, and with a reserve that one
+ * pass at a time may have: with a smaller set. What does not fit is taken for something outside, which
+ * can only keep garbage, and its candidates stay candidates. */
+#include "lib/collector/pass.h"
+#include "lib/heap/memory.h"
+
+#include <string.h>
+
+#define RESERVED_OBJECTS 4096u /* in the queue, and as members */
+#define RESERVED_SLOTS 32768u  /* of blocks */
+/* Candidates are taken until their blocks have so many of these; the rest is for what they reach. */
+#define SLOTS_FOR_SEEDS (RESERVED_SLOTS / 4)
+
+/* Static, and not touched until it is needed. Under the collector's lock. */
+static struct {
+    const struct gari__pass *owner;
+    gari_object *stack[RESERVED_OBJECTS];
+    struct gari__member members[RESERVED_OBJECTS];
+    uint32_t scratch[RESERVED_SLOTS];
+    size_t scratch_used;
+    bool was_short; /* a pass was, since the last whole one that was not */
+} reserve;
+
+static bool take_reserve(struct gari__pass *pass)
+{
+    pass->memory_short = true;
+    if (!reserve.owner)
+        reserve.owner = pass;
+    return reserve.owner == pass;
+}
+
+/* A table with more room, or NULL. */
+static void *grow(void *table, const void *reserved, size_t used, size_t wanted)
+{
+    if (table != reserved)
+        return gari__memory_resize(table, wanted);
+    void *fresh = gari__memory_new(wanted);
+    if (fresh)
+        memcpy(fresh, table, used);
+    return fresh;
+}
+
+bool gari__queue_grow(struct gari__pass *pass)
+{
+    struct gari__queue *queue = &pass->queue;
+    size_t room = queue->room ? queue->room * 2 : 1024, used = queue->count * sizeof *queue->stack;
+    gari_object **stack = grow(queue->stack, reserve.stack, used, room * sizeof *stack);
+    if (!stack) {
+        if (!take_reserve(pass) || queue->room >= RESERVED_OBJECTS)
+            return false;
+        if (used)
+            memcpy(reserve.stack, queue->stack, used);
+        gari__memory_free(queue->stack);
+        stack = reserve.stack;
+        room = RESERVED_OBJECTS;
+    }
+    queue->stack = stack;
+    queue->room = room;
+    return true;
+}
+
+bool gari__members_grow(struct gari__pass *pass)
+{
+    size_t room = pass->member_room ? pass->member_room * 2 : 256;
+    size_t used = pass->member_count * sizeof *pass->members;
+    struct gari__member *members =
+        grow(pass->members, reserve.members, used, room * sizeof *members);
+    if (!members) {
+        if (!take_reserve(pass) || pass->member_room >= RESERVED_OBJECTS)
+            return false;
+        if (used)
+            memcpy(reserve.members, pass->members, used);
+        gari__memory_free(pass->members);
+        members = reserve.members;
+        room = RESERVED_OBJECTS;
+    }
+    pass->members = members;
+    pass->member_room = room;
+    return true;
+}
+
+static uint32_t *reserved_scratch(struct gari__pass *pass, size_t slots)
+{
+    if (!take_reserve(pass) || slots > RESERVED_SLOTS - reserve.scratch_used)
+        return NULL;
+    uint32_t *scratch = &reserve.scratch[reserve.scratch_used];
+    reserve.scratch_used += slots;
+    memset(scratch, 0, slots * sizeof *scratch);
+    return scratch;
+}
+
+uint32_t *gari__scratch_new(struct gari__pass *pass, struct gari__block *block)
+{
+    uint32_t *scratch = gari__memory_new(block->slots * sizeof *scratch);
+    if (!scratch)
+        scratch = reserved_scratch(pass, block->slots);
+    if (!scratch) {
+        pass->undecided = true;
+        return NULL;
+    }
+    gari__block_set_scratch(block, pass->which, scratch);
+    block->touched_next[pass->which] = pass->touched;
+    pass->touched = block;
+    return scratch;
+}
+
+void gari__scratch_free(uint32_t *scratch)
+{
+    if (scratch < reserve.scratch || scratch >= reserve.scratch + RESERVED_SLOTS)
+        gari__memory_free(scratch);
+}
+
+bool gari__tables_take_seeds(const struct gari__pass *pass)
+{
+    return reserve.owner != pass || reserve.scratch_used <= SLOTS_FOR_SEEDS;
+}
+
+bool gari__tables_were_short(void)
+{
+    return reserve.was_short;
+}
+
+void gari__tables_end(struct gari__pass *pass)
+{
+    /* A large table is not kept for the next pass. */
+    if (pass->queue.room > 65536 || pass->queue.stack == reserve.stack) {
+        if (pass->queue.stack != reserve.stack)
+            gari__memory_free(pass->queue.stack);
+        pass->queue.stack = NULL;
+        pass->queue.room = 0;
+    }
+    if (pass->member_room > 65536 || pass->members == reserve.members) {
+        if (pass->members != reserve.members)
+            gari__memory_free(pass->members);
+        pass->members = NULL;
+        pass->member_room = 0;
+    }
+    if (pass->memory_short || pass->whole)
+        reserve.was_short = pass->memory_short;
+    if (reserve.owner == pass) {
+        reserve.owner = NULL;
+        reserve.scratch_used = 0;
+    }
+}

@@ -1,0 +1,208 @@
+#include "lib/object/late.h"
+
+#include "lib/object/candidate.h"
+#include "lib/object/count.h"
+#include "lib/object/death.h"
+#include "lib/object/edges.h"
+#include "lib/object/free.h"
+#include "lib/object/waiting.h"
+
+#include <limits.h>
+
+/* Objects that have been found and not yet looked at; what exceeds it waits in the blocks. */
+#define ROOM 256u
+/* Exclusive objects that cost as much as one edge that is counted down. */
+#define CHEAP 4u
+/* What one root may stand for: so many of them fill a batch (limbo.c). */
+#define LOAD ((size_t)4 << 10)
+
+struct late {
+    struct gari__object_thread *self;
+    gari_object *stack[ROOM];
+    unsigned depth;
+    unsigned left;                    /* of the budget, in exclusive objects */
+    uint64_t objects, tracked, bytes; /* that have gone, but for those in the run; with the roots */
+    struct gari__free_run run;
+};
+
+void gari__late_retire(struct gari__object_thread *self, gari_object *object)
+{
+    const struct gari__shape *shape = gari__shape_of(object);
+    GARI_OBSERVE(shape, object);
+    struct gari__tally *tally = &self->heap.tally;
+    gari__own_add(&tally->freed_by_count, 1);
+    gari__own_add(&tally->freed_bytes, gari__size_of(shape, object));
+    gari__own_add(&tally->tracked_freed, 1);
+    self->late_waiting = true;
+    gari__death_let_go(self, object);
+    self->run_load += LOAD;
+}
+
+/* An exclusive object is left for later: from now on it is dead for everybody. */
+static void leave(struct late *late, gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    uint32_t slot = gari__slot_of(block, object) + 1;
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    gari__store_release(gari__word_of(object), word & ~GARI__COUNT_MASK);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    late->objects++;
+    late->tracked += shape->tracked;
+    late->bytes += gari__size_of(shape, object);
+    struct gari__tally *tally = &late->self->heap.tally;
+    gari__own_add(&tally->limbo_in, 1);
+    gari__own_add(&tally->limbo_in_bytes, gari__slot_bytes(block));
+    gari__waiting_push(GARI__RIPE, block, slot, slot);
+}
+
+/* `word` was read before. */
+static GARI__INLINE bool is_exclusive(const struct gari__block *block, uint64_t word)
+{
+    const uint64_t odd = GARI__COUNT_MASK | GARI__CANDIDATE | GARI__APART | GARI__IMMORTAL |
+                         GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
+    return (word & odd) == GARI__COUNT_ONE && block->unobserved &&
+           (GARI_MUTANT(LATE_UNQUIET) || gari__block_is_quiet(block));
+}
+
+static __attribute__((noinline)) void count_down(struct late *late, gari_object *target)
+{
+    struct gari__object_thread *self = late->self;
+    gari__section_begin();
+    bool died = gari__count_down(self, target, "the death of an object that refers to it");
+    gari__section_end();
+    if (died)
+        gari__death_push(self, target);
+    gari__candidates_relieve(self);
+    late->left -= late->left < CHEAP ? late->left : CHEAP;
+}
+
+/* There is no room or no time for it now. */
+static void put_off(struct late *late, gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    /* Acquire: as in look_at. */
+    uint64_t word = gari__load_acquire(gari__word_of(object));
+    if (is_exclusive(block, word))
+        leave(late, object);
+    else
+        count_down(late, object);
+}
+
+static GARI__INLINE void find(gari_slot *slot, void *arg)
+{
+    struct late *late = arg;
+    gari_object *target = gari__load_relaxed(&slot->pointer);
+    if (!target)
+        return;
+    __builtin_prefetch(target, 1);
+    if (gari__likely(late->depth < ROOM))
+        late->stack[late->depth++] = target;
+    else
+        put_off(late, target);
+}
+
+/* Books what is in the run and puts it back. */
+static void flush(struct late *late)
+{
+    if (late->run.count == 0)
+        return;
+    const struct gari__shape *shape = gari__shape_of_block(late->run.block);
+    late->objects += late->run.count;
+    late->tracked += shape->tracked ? late->run.count : 0;
+    if (!shape->has_items)
+        late->bytes += late->run.count * shape->type.size;
+    gari__free_run_flush(&late->run);
+}
+
+/* Nobody sees the object any more: its edges are only looked at, and what they lead to is next. */
+static GARI__INLINE void take_apart(struct late *late, struct gari__block *block,
+                                    const struct gari__shape *shape, gari_object *object)
+{
+    if (shape->tracked)
+        gari__edges(shape, object, 0, SIZE_MAX, find, late);
+    if (gari__unlikely(shape->has_items))
+        late->bytes += gari__size_of(shape, object);
+    if (gari__unlikely(block != late->run.block))
+        flush(late);
+    gari__free_slot(&late->run, block, shape, object);
+}
+
+static GARI__INLINE void look_at(struct late *late, gari_object *object)
+{
+    struct gari__block *block = gari__block_of(object);
+    /* Acquire: pairs with the updates of those who once had a reference to it, and gave it on. */
+    uint64_t word = gari__load_acquire(gari__word_of(object));
+    if (gari__unlikely(!is_exclusive(block, word))) {
+        count_down(late, object);
+        return;
+    }
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    GARI_OBSERVE(shape, object);
+    late->left--;
+    take_apart(late, block, shape, object);
+}
+
+/* The rest of a list of dead objects. */
+static void put_back(struct gari__block *block, uint32_t slot)
+{
+    uint32_t tail = slot, after;
+    while ((after = gari__load_relaxed(&block->side[tail - 1].link)) != 0)
+        tail = after;
+    gari__waiting_push(GARI__RIPE, block, slot, tail);
+}
+
+/* The roots died, for the statistics, when they were retired, and were in limbo since. */
+static void book(const struct late *late, uint64_t roots, uint64_t bytes, uint64_t slot_bytes)
+{
+    struct gari__tally *tally = &late->self->heap.tally;
+    gari__own_add(&tally->freed_by_count, late->objects - roots);
+    gari__own_add(&tally->freed_bytes, late->bytes - bytes);
+    gari__own_add(&tally->tracked_freed, late->tracked - roots);
+    gari__own_add(&tally->limbo_out_bytes, roots * slot_bytes);
+    /* Release: as in limbo.c. */
+    gari__store_release(&tally->limbo_out, tally->limbo_out + roots);
+}
+
+size_t gari__late_free(struct gari__object_thread *self, struct gari__block *block, uint32_t slot,
+                       size_t budget)
+{
+    if (!gari__walks_bar()) {
+        put_back(block, slot);
+        return 0;
+    }
+    struct late late;
+    late.self = self;
+    late.depth = 0;
+    late.left = (unsigned)(budget < UINT_MAX / CHEAP ? budget : UINT_MAX / CHEAP) * CHEAP;
+    late.objects = late.tracked = late.bytes = 0;
+    late.run.count = 0;
+    late.run.block = NULL;
+    unsigned all = late.left;
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
+    gari__candidates_relieve(self);
+    while (late.left > 0) {
+        if (late.depth > 0) {
+            look_at(&late, late.stack[--late.depth]);
+        } else if (slot) {
+            gari_object *object = gari__slot_at(block, slot - 1);
+            slot = gari__load_relaxed(&block->side[slot - 1].link);
+            roots++;
+            root_bytes += gari__size_of(shape, object);
+            late.left--;
+            take_apart(&late, block, shape, object);
+        } else {
+            break;
+        }
+    }
+    budget -= (all - late.left) / CHEAP;
+    while (late.depth > 0)
+        put_off(&late, late.stack[--late.depth]);
+    gari__walks_allow();
+    if (slot)
+        put_back(block, slot);
+    /* From here on the blocks may go. */
+    flush(&late);
+    book(&late, roots, root_bytes, slot_bytes);
+    return budget;
+}
