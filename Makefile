@@ -3,17 +3,21 @@
 #   make demo ARGS="--help"                      arguments of the demo
 #   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan, checked)
 #   make stress ARGS="--seconds 60"              arguments of the stress programs
+#   make fuzz ARGS="--seconds 3600"              arguments of tests/fuzz/run.sh
+#   make soak ARGS="--minutes 60"                arguments of tools/soak, see --help
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test model stress tsan asan checked valgrind aarch64 coverage lint bench \
-	format check-format clean
+.PHONY: help demo test model stress fuzz soak tsan asan checked valgrind aarch64 coverage lint \
+	bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
 	@echo "make test          everything: unit tests and short stress runs, plain and under sanitizers"
 	@echo "make model         all models of the protocol, each rule broken in turn; minutes"
 	@echo "make stress        the stress programs alone"
+	@echo "make fuzz          programs of API calls against a model, by libFuzzer; a minute"
+	@echo "make soak          all stress programs at once, watched for memory, liveness, latency; 10 min"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
 	@echo "make checked       all tests with the library that watches its users (docs/checking.md)"
@@ -41,6 +45,14 @@ model:
 stress:
 	@tools/install-packages
 	@tools/run-tests stress -- $(foreach arg,$(ARGS),--test_arg=$(arg))
+
+fuzz:
+	@tools/install-packages
+	@tests/fuzz/run.sh $(ARGS)
+
+soak:
+	@tools/install-packages soak
+	@tools/soak $(ARGS)
 
 tsan asan checked valgrind:
 	@tools/install-packages

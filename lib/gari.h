@@ -414,7 +414,8 @@ GARI_API int gari_set_finalizers(gari_finalizers where, void (*notify)(void *arg
  * Fatal in a read section. */
 GARI_API size_t gari_run_finalizers(size_t max);
 
-/* Whether the object's finalizer has been run, or has begun to. */
+/* Whether the object's finalizer has been run, has begun to, or is queued because the last reference
+ * has gone. */
 GARI_API bool gari_is_finalized(const gari_object *object);
 
 /* ---- Read sections ------------------------------------------------------------------------ */

@@ -116,6 +116,35 @@ static void catch_crashes(void)
 
 /* ---- Workers ------------------------------------------------------------------------------ */
 
+void (*stress_report)(FILE *file);
+
+/* One line for make soak: what has been done, and what gari says of itself. */
+static void print_progress(uint64_t now)
+{
+    static uint64_t begun_ns, next_ns;
+    begun_ns = begun_ns ? begun_ns : now;
+    if (stress.progress == 0 || now < next_ns)
+        return;
+    next_ns = now + stress.progress * SECOND;
+    uint64_t operations = 0;
+    for (unsigned i = 0; i <= MOST_WORKERS; i++)
+        operations += gari__load_relaxed(&workers[i].operations);
+    gari_stats stats = stress_stats();
+    uint64_t collected = 0;
+    for (unsigned i = 0; i < 3; i++)
+        collected += stats.generation[i].collections;
+    printf("progress seconds=%.1f operations=%lu collections=%lu cycles=%lu live=%lu waiting=%lu "
+           "heap=%lu waited_ns=%lu",
+           (double)(now - begun_ns) / (double)SECOND, (unsigned long)operations,
+           (unsigned long)collected, (unsigned long)stats.freed_by_cycles,
+           (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
+           (unsigned long)stats.heap_bytes, (unsigned long)stats.longest_wait_ns);
+    if (stress_report)
+        stress_report(stdout);
+    printf("\n");
+    fflush(stdout);
+}
+
 static void *watch(void *arg)
 {
     (void)arg;
@@ -138,6 +167,7 @@ static void *watch(void *arg)
                             gari__load_acquire(&phase));
             }
         }
+        print_progress(now);
         nap(10000000);
     }
     return NULL;
@@ -298,6 +328,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
             "  --mode MODE      background, inline or manual\n"
             "  --watchdog S     fail after so long without progress (%u)\n"
+            "  --progress S     a line every S seconds, for make soak\n"
             "  --plain          types without callbacks, which take other ways through gari\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
@@ -331,12 +362,19 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
-        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},
+        {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},
+        {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'},
+        {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},
+        {"list-mutants", no_argument, NULL, 'l'},
+        {"progress", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -364,6 +402,9 @@ static void read_options(int argc, char **argv, const char *about)
             break;
         case 'w':
             stress.watchdog = (unsigned)number(optarg, 1000000);
+            break;
+        case 'g':
+            stress.progress = (unsigned)number(optarg, 1000000);
             break;
         case 'i':
             stress.plain = true;
