@@ -268,7 +268,7 @@ GARI_API void *gari_slot_borrow(gari_slot *slot);
 /* The same, inlined: one load. Acquire: pairs with the release of whoever published the object. */
 static inline void *gari_slot_borrow_(gari_slot *slot)
 {
-#ifdef GARI_CHECKED /* docs/checking.md */
+#if defined(GARI_CHECKED) || defined(GARI_PERTURB) /* libraries that watch: docs/checking.md */
     return gari_slot_borrow(slot);
 #else
     return __atomic_load_n(&slot->pointer, __ATOMIC_ACQUIRE);

@@ -330,6 +330,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --watchdog S     fail after so long without progress (%u)\n"
             "  --progress S     a line every S seconds, for make soak\n"
             "  --plain          types without callbacks, which take other ways through gari\n"
+            "  --steps          say which of the model's steps have been come to (docs/model.md)\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
             stress.perturb, stress.watchdog);
@@ -372,6 +373,7 @@ static void read_options(int argc, char **argv, const char *about)
         {"plain", no_argument, NULL, 'i'},
         {"abort", no_argument, NULL, 'a'},
         {"list-mutants", no_argument, NULL, 'l'},
+        {"steps", no_argument, NULL, 'S'},
         {"progress", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -411,6 +413,9 @@ static void read_options(int argc, char **argv, const char *about)
             break;
         case 'a':
             stress.abort = true;
+            break;
+        case 'S':
+            stress.steps = true;
             break;
         case 'l':
             for (const char *const *name = gari__mutant_names(); *name; name++)
@@ -495,6 +500,9 @@ int stress_end(void)
                  "bytes of heap",
                  left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
                  (unsigned long)stats.heap_bytes);
+    for (const struct gari__place *place = stress.steps ? gari__perturb_reached() : NULL; place;
+         place = place->next)
+        printf("step: %s\n", place->step);
     check_heap("after gari_shutdown");
     print_end();
     return failed ? 1 : 0;

@@ -35,7 +35,7 @@ static inline void gari__unlock(struct gari__object_thread *self, pthread_mutex_
 /* What has left a field, in the section in which it did (R3). */
 static inline void gari__slot_dropped(struct gari__object_thread *self, gari_object *old)
 {
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("drop");
     gari__checked_no_edge(old);
     if (old && gari__count_down(self, old, "a container"))
         gari__death_push(self, old);
@@ -47,8 +47,10 @@ static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *s
 {
     gari__candidates_relieve(self);
     gari__section_begin();
+    GARI_PERTURB_AT("store.count");
     if (object)
         gari__count_up(object, call); /* before it is visible (R2) */
+    GARI_PERTURB_AT("store.exchange");
     gari__checked_stores(slot);
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     gari__checked_edge(object, call);
@@ -63,6 +65,7 @@ static inline void gari__slot_publish(struct gari__object_thread *self, gari_slo
 {
     gari__candidates_relieve(self);
     gari__section_begin();
+    GARI_PERTURB_AT("move.exchange");
     gari__checked_stores(slot);
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     gari__checked_edge(object, "a container");
@@ -79,8 +82,8 @@ static inline void gari__slot_publish(struct gari__object_thread *self, gari_slo
  * container itself is only borrowed it may be dying. */
 static inline gari_object *gari__slot_copy(gari_slot *slot)
 {
+    GARI_PERTURB_AT("borrow.read");
     gari_object *object = gari__load_acquire(&slot->pointer);
-    GARI_PERTURB_POINT();
     return object && gari__count_try_up(object) ? object : NULL;
 }
 

@@ -34,6 +34,7 @@ bool gari__count_try_up(gari_object *object)
     uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
+    GARI_PERTURB_AT("try_incref");
     do {
         if (!gari__is_alive(old) && !GARI_MUTANT(RAISE_DEAD))
             return false;
@@ -50,7 +51,7 @@ static void claim(struct gari__object_thread *self, gari_object *object, uint64_
 {
     while (!gari__is_counted(word) && (word & GARI__UNFINALIZED)) {
         uint64_t claimed = (word & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("claim");
         if (gari__cas_acq_rel(gari__word_of(object), &word, claimed)) {
             gari__finalize_claimed(self, object);
             return;
@@ -75,6 +76,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 {
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word), now;
+    GARI_PERTURB_AT("suspect");
     do {
         if (old & GARI__SHARED) /* meanwhile */
             return gari__count_down(self, object, call);
@@ -98,6 +100,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 
 gari_object *gari_incref(gari_object *object)
 {
+    GARI_PERTURB_AT("incref");
     if (object)
         gari__count_up(object, "gari_incref");
     return object;
@@ -114,6 +117,7 @@ void gari_decref(gari_object *object)
     if (!object)
         return;
     struct gari__object_thread *self = gari__enter("gari_decref");
+    GARI_PERTURB_AT("decref");
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     bool died;
     if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {

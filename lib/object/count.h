@@ -67,6 +67,7 @@ static inline bool gari__is_filed(gari_object *object)
 {
     const struct gari__block *block = gari__block_of(object);
     uint32_t slot = gari__slot_of(block, object);
+    GARI_PERTURB_AT("filed.look");
     return gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64) & 1;
 }
 

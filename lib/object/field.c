@@ -38,6 +38,7 @@ void gari_read_begin(void)
 
 void gari_read_end(void)
 {
+    GARI_PERTURB_AT("section.end");
     gari__section_end();
     if (GARI_MUTANT(LATE_DECREF))
         drop_put_off();
@@ -50,7 +51,7 @@ static void end_with_drop(struct gari__object_thread *self, gari_object *old, co
     bool died = false;
     if (GARI_MUTANT(LATE_DECREF))
         old = put_off_drop(old);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("drop");
     if (old) {
         GARI_PERTURB_STEP(DROP);
         gari__checked_no_edge(old);
@@ -76,9 +77,9 @@ void *gari_slot_load(gari_slot *slot)
 {
     gari__checked_field(slot, "gari_load");
     gari__section_begin();
+    GARI_PERTURB_AT("borrow.read");
     /* Acquire: pairs with the release of whoever published the object. */
     gari_object *object = gari__load_acquire(&slot->pointer);
-    GARI_PERTURB_POINT();
     while (object && !gari__count_try_up(object)) {
         /* It has left the field meanwhile and died. If it is still there, this is the dispose callback
          * of a garbage cycle's member, and so is what the field refers to. */
@@ -94,6 +95,7 @@ void *gari_slot_load(gari_slot *slot)
 void *gari_slot_borrow(gari_slot *slot)
 {
     gari__checked_field(slot, "gari_borrow");
+    GARI_PERTURB_AT("borrow.read");
     return gari__load_acquire(&slot->pointer);
 }
 
@@ -129,11 +131,12 @@ void gari_slot_store(gari_slot *slot, void *object)
     gari_object *seen = gari__load_relaxed(&slot->pointer);
     if (seen)
         __builtin_prefetch(seen, 1);
+    GARI_PERTURB_AT("store.count");
     if (object && !GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
     if (GARI_MUTANT(EARLY_DROP))
         drop_early(self, slot);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("store.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     gari__checked_edge(object, "gari_store");
     end_with_drop(self, GARI_MUTANT(EARLY_DROP) ? NULL : old, "gari_store");
@@ -147,6 +150,7 @@ void gari_slot_move(gari_slot *slot, void *object)
     struct gari__object_thread *self = gari__enter("gari_move");
     check_store(slot, object, "gari_move");
     gari__section_begin();
+    GARI_PERTURB_AT("move.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     GARI_PERTURB_POINT();
     suspect_moved(self, object, "gari_move");
@@ -158,8 +162,9 @@ void *gari_slot_take(gari_slot *slot)
 {
     gari__checked_field(slot, "gari_take");
     gari__section_begin();
+    GARI_PERTURB_AT("take.exchange");
     gari_object *object = gari__exchange_acq_rel(&slot->pointer, NULL);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
     gari__checked_no_edge(object);
     if (object)
         gari__count_moved(object);
@@ -172,8 +177,9 @@ void *gari_slot_exchange(gari_slot *slot, void *object)
     struct gari__object_thread *self = gari__enter("gari_exchange");
     check_store(slot, object, "gari_exchange");
     gari__section_begin();
+    GARI_PERTURB_AT("exchange.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
     gari__checked_no_edge(old);
     if (old)
         gari__count_moved(old);
@@ -190,8 +196,9 @@ bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired)
     check_store(slot, desired, "gari_compare_exchange");
     gari__section_begin();
     gari_object *old = expected;
+    GARI_PERTURB_AT("exchange.exchange");
     bool swapped = gari__cas_strong_acq_rel(&slot->pointer, &old, (gari_object *)desired);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
     if (swapped) {
         gari__checked_no_edge(old);
         if (old)

@@ -70,8 +70,9 @@ static void call(struct gari__object_thread *self, void (*fn)(void *arg), void *
 
 void gari__finalize_one(struct gari__object_thread *self, gari_object *object)
 {
+    GARI_PERTURB_AT("finalize.run");
     call(self, gari__shape_of(object)->type.finalize, object);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("finalize.done");
     gari__section_begin();
     bool died = gari__count_down(self, object, "gari, after the finalizer");
     gari__section_end();
@@ -150,6 +151,7 @@ static size_t run_set(struct gari__object_thread *self, struct gari__finalize_se
     for (; set->at < set->count && called < most; set->at++) {
         gari_object *object = set->members[set->at].object;
         uint64_t *word = gari__word_of(object);
+        GARI_PERTURB_AT("finalize.run");
         if ((gari__load_relaxed(word) & GARI__UNFINALIZED) &&
             (GARI_MUTANT(FINALIZE_TWICE) ||
              (gari__fetch_and_acq_rel(word, ~GARI__UNFINALIZED) & GARI__UNFINALIZED))) {

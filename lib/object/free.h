@@ -42,6 +42,7 @@ static GARI__INLINE void gari__free_slot(struct gari__free_run *run, struct gari
 #ifdef GARI__ASAN
     gari__asan_poison(object + 1, body);
 #endif
+    GARI_PERTURB_EACH("reap.free");
     /* The version stays (R7). */
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;

@@ -70,6 +70,7 @@ static __attribute__((noinline)) void count_down(struct late *late, gari_object 
 {
     struct gari__object_thread *self = late->self;
     gari__section_begin();
+    GARI_PERTURB_EACH("reap.count");
     bool died = gari__count_down(self, target, "the death of an object that refers to it");
     gari__section_end();
     if (died)

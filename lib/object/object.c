@@ -38,6 +38,7 @@ static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *s
     if (GARI_MUTANT(EARLY_BIRTH))
         gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
     GARI_PERTURB_STEP(BIRTH);
+    GARI_PERTURB_EACH("new.zero");
     if (gari__likely(body != 0))
         zero((char *)(object + 1), body);
     if (shape)
@@ -48,6 +49,7 @@ static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *s
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
     if (!GARI_MUTANT(REBORN_VERSION))
         version += GARI__VERSION_ONE;
+    GARI_PERTURB_EACH("new");
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
     gari__store_release(word, version | first_word);
 }

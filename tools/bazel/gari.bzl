@@ -43,6 +43,12 @@ def gari_layer(name, deps = [], headers = [], linkopts = [], visibility = None):
       linkopts: the system libraries that the layer needs.
       visibility: who may use the layer: the ones above.
     """
+    # As text, for tests/model/steps.sh.
+    native.filegroup(
+        name = name + "_sources",
+        srcs = native.glob(["*.c", "*.h"], allow_empty = True),
+        visibility = ["//tests/model:__pkg__"],
+    )
     for suffix, defines, tags in [
         ("", [], []),
         ("_perturbed", ["GARI_PERTURB=1"], []),
