@@ -116,6 +116,35 @@ static void catch_crashes(void)
 
 /* ---- Workers ------------------------------------------------------------------------------ */
 
+void (*stress_report)(FILE *file);
+
+/* One line for make soak: what has been done, and what gari says of itself. */
+static void print_progress(uint64_t now)
+{
+    static uint64_t begun_ns, next_ns;
+    begun_ns = begun_ns ? begun_ns : now;
+    if (stress.progress == 0 || now < next_ns)
+        return;
+    next_ns = now + stress.progress * SECOND;
+    uint64_t operations = 0;
+    for (unsigned i = 0; i <= MOST_WORKERS; i++)
+        operations += gari__load_relaxed(&workers[i].operations);
+    gari_stats stats = stress_stats();
+    uint64_t collected = 0;
+    for (unsigned i = 0; i < 3; i++)
+        collected += stats.generation[i].collections;
+    printf("progress seconds=%.1f operations=%lu collections=%lu cycles=%lu live=%lu waiting=%lu "
+           "heap=%lu waited_ns=%lu",
+           (double)(now - begun_ns) / (double)SECOND, (unsigned long)operations,
+           (unsigned long)collected, (unsigned long)stats.freed_by_cycles,
+           (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
+           (unsigned long)stats.heap_bytes, (unsigned long)stats.longest_wait_ns);
+    if (stress_report)
+        stress_report(stdout);
+    printf("\n");
+    fflush(stdout);
+}
+
 static void *watch(void *arg)
 {
     (void)arg;
@@ -138,6 +167,7 @@ static void *watch(void *arg)
                             gari__load_acquire(&phase));
             }
         }
+        print_progress(now);
         nap(10000000);
     }
     return NULL;
@@ -172,6 +202,14 @@ static uint64_t collections(void)
            stats.generation[2].collections;
 }
 
+/* With no worker left: counts, lists and accounting fit together (lib/gari.h). */
+static void check_heap(const char *when)
+{
+    stress_phase("heap check");
+    size_t found = gari_check_heap(NULL);
+    stress_check(found == 0, "gari_check_heap %s finds %zu inconsistencies", when, found);
+}
+
 void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
 {
     static struct task tasks[MOST_WORKERS];
@@ -194,6 +232,7 @@ void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
         pthread_join(tasks[i].thread, NULL);
     gari__fetch_add_relaxed(&workers[0].operations, 1);
     gari__store_relaxed(&workers[0].running, true);
+    check_heap("after work");
     stress_phase("after work");
     uint64_t operations = 0;
     for (unsigned i = 1; i <= count; i++)
@@ -289,6 +328,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
             "  --mode MODE      background, inline or manual\n"
             "  --watchdog S     fail after so long without progress (%u)\n"
+            "  --progress S     a line every S seconds, for make soak\n"
             "  --plain          types without callbacks, which take other ways through gari\n"
             "  --steps          say which of the model's steps have been come to (docs/model.md)\n"
             "  --abort          abort at a violation, for a debugger\n",
@@ -334,6 +374,7 @@ static void read_options(int argc, char **argv, const char *about)
         {"abort", no_argument, NULL, 'a'},
         {"list-mutants", no_argument, NULL, 'l'},
         {"steps", no_argument, NULL, 'S'},
+        {"progress", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -363,6 +404,9 @@ static void read_options(int argc, char **argv, const char *about)
             break;
         case 'w':
             stress.watchdog = (unsigned)number(optarg, 1000000);
+            break;
+        case 'g':
+            stress.progress = (unsigned)number(optarg, 1000000);
             break;
         case 'i':
             stress.plain = true;
@@ -436,6 +480,7 @@ void stress_settle(uint64_t live)
                  "all garbage is found: %lu objects alive (expected %lu), %lu waiting",
                  (unsigned long)stats.objects_live, (unsigned long)live,
                  (unsigned long)stats.objects_waiting);
+    check_heap("at rest");
 }
 
 static void report_left(const gari_type *type, size_t objects, size_t bytes, void *arg)
@@ -458,6 +503,7 @@ int stress_end(void)
     for (const struct gari__place *place = stress.steps ? gari__perturb_reached() : NULL; place;
          place = place->next)
         printf("step: %s\n", place->step);
+    check_heap("after gari_shutdown");
     print_end();
     return failed ? 1 : 0;
 }

@@ -10,12 +10,15 @@
 #include "concurrency/atomics.h"
 #include "lib/gari.h"
 
+#include <stdio.h>
+
 struct stress_options {
     double seconds;
     unsigned threads;
     uint64_t seed;
     unsigned perturb;
     unsigned watchdog;
+    unsigned progress; /* seconds between two lines; 0: none */
     gari_mode mode;
     const char *mutant;
     bool plain;
@@ -24,6 +27,9 @@ struct stress_options {
 };
 
 extern struct stress_options stress;
+
+/* What a program adds to a line of --progress: " name=number" for each figure. NULL: nothing. */
+extern void (*stress_report)(FILE *file);
 
 struct stress_worker {
     unsigned index;      /* from 0 */

@@ -190,6 +190,13 @@ struct gari__finalize_set *gari__aside_take(void)
     return set;
 }
 
+void gari__aside_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
+{
+    pthread_mutex_lock(&aside.lock);
+    gari__finalize_sets_walk(aside.ready, visit, arg);
+    pthread_mutex_unlock(&aside.lock);
+}
+
 bool gari__aside_any(void)
 {
     return gari__load_relaxed(&aside.ready) != NULL;

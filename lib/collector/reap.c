@@ -14,6 +14,7 @@ static inline void commit(gari_object *object)
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word);
     uint64_t count = old & GARI__COUNT_MASK;
+    gari__checked_death(object);
     /* While a ring still points here its owner may clear CANDIDATE at any moment; otherwise the word
      * is ours alone. */
     if (gari__unlikely(old & GARI__CANDIDATE))
@@ -27,7 +28,7 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
         commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
-        pass->phase = pass->words & GARI__HAS_WEAK ? GARI__CLEAR : GARI__DISPOSE;
+        pass->phase = (pass->words & GARI__HAS_WEAK) ? GARI__CLEAR : GARI__DISPOSE;
         pass->member = 0;
     }
     return budget;
@@ -75,6 +76,7 @@ static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
     const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
     if (!target || (state && (*state & GARI__MEMBER)))
         return;
+    gari__checked_no_edge(target);
     if (gari__count_down(dropping->self, target, "the collector"))
         gari__death_push(dropping->self, target);
 }

@@ -287,7 +287,7 @@ bool gari__schedule_check(struct gari__object_thread *self)
         return !too_soon(bytes_since);
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
     size_t threads = gari__thread_count();
-    uint64_t share = (uint64_t)left / threads + 1;
+    uint64_t share = (uint64_t)left / (threads ? threads : 1) + 1;
     gari__set_alarm(self, threads > 1 && share < 16 ? 16 : share);
     return false;
 }

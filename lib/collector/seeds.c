@@ -118,3 +118,8 @@ bool gari__seeds_waiting(uint64_t epoch)
     }
     return false;
 }
+
+const struct gari__block *gari__seeds_first(int list)
+{
+    return lists[list];
+}

@@ -227,6 +227,7 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
     gari_object *target = gari__load_acquire(&slot->pointer);
     if (!target)
         return;
+    gari__checked_visit(slot, target);
     struct gari__block *block = gari__block_of(target);
     if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
         return;

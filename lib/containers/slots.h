@@ -36,6 +36,7 @@ static inline void gari__unlock(struct gari__object_thread *self, pthread_mutex_
 static inline void gari__slot_dropped(struct gari__object_thread *self, gari_object *old)
 {
     GARI_PERTURB_AT("drop");
+    gari__checked_no_edge(old);
     if (old && gari__count_down(self, old, "a container"))
         gari__death_push(self, old);
 }
@@ -50,7 +51,10 @@ static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *s
     if (object)
         gari__count_up(object, call); /* before it is visible (R2) */
     GARI_PERTURB_AT("store.exchange");
-    gari__slot_dropped(self, gari__exchange_acq_rel(&slot->pointer, object));
+    gari__checked_stores(slot);
+    gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    gari__checked_edge(object, call);
+    gari__slot_dropped(self, old);
     gari__section_end();
 }
 
@@ -62,7 +66,9 @@ static inline void gari__slot_publish(struct gari__object_thread *self, gari_slo
     gari__candidates_relieve(self);
     gari__section_begin();
     GARI_PERTURB_AT("move.exchange");
+    gari__checked_stores(slot);
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    gari__checked_edge(object, "a container");
     if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE)) {
         uint64_t word = gari__load_relaxed(gari__word_of(object));
         if (gari__needs_suspicion(word))

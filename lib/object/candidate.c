@@ -145,3 +145,8 @@ struct gari__block *gari__candidates_take_dirty(void)
 {
     return gari__exchange_acq_rel(&dirty_blocks, (struct gari__block *)NULL);
 }
+
+const struct gari__block *gari__candidates_first_dirty(void)
+{
+    return gari__load_acquire(&dirty_blocks);
+}

@@ -18,8 +18,8 @@ void gari__fatal_dead(const gari_object *object, const char *call)
 {
     const struct gari__shape *shape = gari__shape_of(object);
     gari__fatal("%s: the object at %p of type '%s' is dead: its count is 0, more references were "
-                "given back than taken",
-                call, (const void *)object, shape->type.name);
+                "given back than taken%s",
+                call, (const void *)object, shape->type.name, gari__checked_story(object));
 }
 
 void gari__make_immortal(gari_object *object)
@@ -88,6 +88,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
                    (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
     } while (!gari__cas_seq_cst(word, &old, now));
     if (gari__count_of(old) > 1) {
+        gari__checked_owned(object, call);
         if (now & ~old & GARI__CANDIDATE)
             gari__stage(self, object);
         return false;
@@ -107,6 +108,7 @@ gari_object *gari_incref(gari_object *object)
 
 bool gari_try_incref(gari_object *object)
 {
+    gari__checked_object(object, "gari_try_incref");
     return gari__count_try_up(object);
 }
 
@@ -134,21 +136,25 @@ void gari_decref(gari_object *object)
 
 size_t gari_getrefcount(const gari_object *object)
 {
+    gari__checked_object(object, "gari_getrefcount");
     return gari__count_of(gari__load_relaxed(gari__word_of(object)));
 }
 
 bool gari_is_tracked(const gari_object *object)
 {
+    gari__checked_object(object, "gari_is_tracked");
     return gari__shape_of(object)->tracked;
 }
 
 bool gari_is_finalized(const gari_object *object)
 {
+    gari__checked_object(object, "gari_is_finalized");
     return gari__shape_of(object)->type.finalize &&
            !(gari__load_relaxed(gari__word_of(object)) & GARI__UNFINALIZED);
 }
 
 const gari_type *gari_type_of(const gari_object *object)
 {
+    gari__checked_object(object, "gari_type_of");
     return gari__shape_of(object)->identity;
 }

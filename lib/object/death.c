@@ -25,6 +25,7 @@ static void leave_dying(gari_object *object)
 
 void gari__death_push(struct gari__object_thread *self, gari_object *object)
 {
+    gari__checked_death(object);
     if (gari__unlikely(self->dying_count == GARI__DYING_ROOM))
         leave_dying(object);
     else
@@ -89,6 +90,8 @@ static void drop_edge(gari_slot *slot, void *arg)
         return;
     self->edges_dropped++;
     GARI_PERTURB_EACH("reap.count");
+    gari__checked_visit(slot, target);
+    gari__checked_no_edge(target);
     if (!gari__count_down(self, target, "the death of an object that refers to it"))
         return;
     if (!self->apart_late && gari__unlikely(dies_late(target)))
@@ -119,8 +122,10 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool alone = block->slots == 1;
     size_t at = alone ? block->resume : 0;
-    if (at == 0)
+    if (at == 0) {
+        gari__checked_apart(shape, object);
         GARI_OBSERVE(shape, object);
+    }
     if (shape->type.dispose && at == 0) {
         self->callbacks++;
         shape->type.dispose(object);

@@ -209,3 +209,22 @@ uint64_t gari__finalize_called(void)
 {
     return gari__load_relaxed(&queue.called);
 }
+
+void gari__finalize_sets_walk(const struct gari__finalize_set *set,
+                              void (*visit)(const gari_object *object, void *arg), void *arg)
+{
+    for (; set; set = set->next)
+        for (size_t i = 0; i < set->count; i++)
+            visit(set->members[i].object, arg);
+}
+
+const struct gari__block *gari__finalize_walk(void (*visit)(const gari_object *object, void *arg),
+                                              void *arg, uint32_t *slot)
+{
+    pthread_mutex_lock(&queue.lock);
+    gari__finalize_sets_walk(queue.sets, visit, arg);
+    *slot = queue.slot;
+    const struct gari__block *block = queue.slot ? queue.block : NULL;
+    pthread_mutex_unlock(&queue.lock);
+    return block;
+}
