@@ -207,6 +207,9 @@ static void check_heap(const char *when)
 {
     stress_phase("heap check");
     size_t found = gari_check_heap(NULL);
+    /* Where a program has requests for memory refused, the check's own may be among them. */
+    for (int retry = 0; found == GARI_UNCHECKED && retry < 20; retry++)
+        found = gari_check_heap(NULL);
     stress_check(found == 0, "gari_check_heap %s finds %zu inconsistencies", when, found);
 }
 
@@ -363,20 +366,13 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},
-        {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},
-        {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'},
-        {"plain", no_argument, NULL, 'i'},
-        {"abort", no_argument, NULL, 'a'},
-        {"list-mutants", no_argument, NULL, 'l'},
-        {"steps", no_argument, NULL, 'S'},
-        {"progress", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
+        {"steps", no_argument, NULL, 'S'},          {"progress", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
