@@ -15,4 +15,7 @@ bool gari__garbage_room(size_t more);
  * has proved that nobody can reach it. */
 bool gari__garbage_add(gari_object *object);
 
+void gari__garbage_before_fork(void);
+void gari__garbage_after_fork(void);
+
 #endif

@@ -1,9 +1,8 @@
 #include "lib/heap/segment.h"
 
+#include "concurrency/lock.h"
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
-
-#include <pthread.h>
 
 _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
 
@@ -129,13 +128,13 @@ static char *new_run(struct gari__block *block, size_t pages)
 char *gari__run_new(struct gari__block *block, size_t pages, size_t limit)
 {
     char *run = NULL;
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     size_t now = gari__load_relaxed(&bytes) + pages * GARI__PAGE_SIZE;
     if (limit == 0 || now <= limit)
         run = pages > GARI__RUN_MAX ? new_mapping(block, pages) : new_run(block, pages);
     if (run)
         account(now);
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
     return run;
 }
 
@@ -143,7 +142,7 @@ void gari__run_free(char *run, size_t pages)
 {
     struct gari__segment *segment =
         (struct gari__segment *)((uintptr_t)run & ~(GARI__SEGMENT_SIZE - 1));
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
     if (segment->for_one) {
         unmap_segment(segment);
@@ -158,7 +157,7 @@ void gari__run_free(char *run, size_t pages)
                 empty_segments++;
         }
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
 }
 
 size_t gari__heap_bytes(void)
@@ -185,15 +184,26 @@ static void walk_segment(struct gari__segment *segment,
 
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     walk_next = segments;
     while (walk_next) {
         struct gari__segment *segment = walk_next;
         walk_next = segment->next;
         walk_segment(segment, visit, arg);
         /* Threads that want a run do not wait for the whole walk. */
-        pthread_mutex_unlock(&lock);
-        pthread_mutex_lock(&lock);
+        gari__mutex_unlock(&lock);
+        gari__mutex_lock(&lock);
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
+}
+
+void gari__segments_before_fork(void)
+{
+    gari__mutex_pass(&lock);
+}
+
+void gari__segments_after_fork(void)
+{
+    gari__mutex_renew(&lock);
+    walk_next = NULL;
 }

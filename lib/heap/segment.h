@@ -41,6 +41,9 @@ size_t gari__heap_peak_bytes(void);
  * segments they may, and a segment that is new may be missed. One walk at a time. */
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
 
+void gari__segments_before_fork(void);
+void gari__segments_after_fork(void);
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

@@ -42,6 +42,10 @@ void gari__candidate_keep(struct gari__block *block, uint32_t slot);
 /* Takes all dirty blocks, linked through dirty_next; they stay marked dirty. */
 struct gari__block *gari__candidates_take_dirty(void);
 
+void gari__candidates_before_fork(void);
+/* In the child: lists anew what is dirty. Called with NULL first, then for each block. */
+void gari__candidates_after_fork(struct gari__block *block);
+
 static inline bool gari__candidate_bit(const struct gari__block *block, uint32_t slot)
 {
     return gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64) & 1;

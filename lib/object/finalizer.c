@@ -2,6 +2,7 @@
 #include "lib/object/finalizer.h"
 
 #include "concurrency/fatal.h"
+#include "concurrency/lock.h"
 #include "lib/heap/memory.h"
 #include "lib/object/count.h"
 #include "lib/object/weak.h"
@@ -29,7 +30,7 @@ static struct {
 /* The record is called or detached: the registry's hold on it ends. */
 static void forget(struct record *record)
 {
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     bool registered = record->registered;
     if (registered) {
         *(record->newer ? &record->newer->older : &registry.newest) = record->older;
@@ -37,7 +38,7 @@ static void forget(struct record *record)
             record->older->newer = record->newer;
         record->registered = false;
     }
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
     if (registered)
         gari__callback_release(&record->callback);
 }
@@ -61,7 +62,7 @@ static bool give_up(struct record *record)
 void gari__finalizers_at_exit(void)
 {
     for (;;) {
-        pthread_mutex_lock(&registry.lock);
+        gari__mutex_lock(&registry.lock);
         struct record *record = registry.newest;
         while (record && !record->at_exit)
             record = record->older;
@@ -69,7 +70,7 @@ void gari__finalizers_at_exit(void)
             record->at_exit = false;
             gari__fetch_add_relaxed(&record->callback.refs, 1);
         }
-        pthread_mutex_unlock(&registry.lock);
+        gari__mutex_unlock(&registry.lock);
         if (!record)
             return;
         if (give_up(record))
@@ -87,7 +88,7 @@ static void at_exit(void)
 
 static void enroll(struct record *record)
 {
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     if (!registry.process && atexit(at_exit) == 0)
         registry.process = getpid();
     record->registered = record->at_exit = true;
@@ -95,7 +96,7 @@ static void enroll(struct record *record)
     if (record->older)
         record->older->newer = record;
     registry.newest = record;
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
 }
 
 static void let_go(void *self)
@@ -163,7 +164,17 @@ bool gari_finalize_alive(const gari_finalize *finalize)
 void gari_finalize_set_atexit(gari_finalize *finalize, bool at_exit)
 {
     struct record *record = finalize->record_;
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     record->at_exit = at_exit && record->registered;
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
+}
+
+void gari__finalizers_before_fork(void)
+{
+    gari__mutex_pass(&registry.lock);
+}
+
+void gari__finalizers_after_fork(void)
+{
+    gari__mutex_renew(&registry.lock);
 }

@@ -79,18 +79,18 @@ static void seal(void)
 
 void gari__limbo_seal(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     seal();
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
 }
 
 void gari__limbo_seal_idle(void)
 {
-    if (pthread_mutex_trylock(&limbo.lock) != 0)
+    if (!gari__mutex_trylock(&limbo.lock))
         return;
     if (limbo.count == 0)
         seal();
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
 }
 
 void gari__limbo_note(size_t objects, size_t bytes)
@@ -102,9 +102,9 @@ void gari__limbo_note(size_t objects, size_t bytes)
     if (gari__fetch_add_relaxed(&limbo.unsealed, bytes) + bytes < SEAL_BYTES)
         return;
     /* Somebody who holds the lock seals or frees; the next note will try again. */
-    if (pthread_mutex_trylock(&limbo.lock) == 0) {
+    if (gari__mutex_trylock(&limbo.lock)) {
         seal();
-        pthread_mutex_unlock(&limbo.lock);
+        gari__mutex_unlock(&limbo.lock);
     }
 }
 
@@ -240,6 +240,8 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     struct gari__free_run run = {0};
     uint32_t slot = block->batch_head;
     size_t objects = 0;
+    if (shape->type.reclaim)
+        self->ripe_objects = gari__waiting_count(block, slot);
     while (slot && budget > 0) {
         size_t swept = 1;
         if (shape->tracked && block->slots == 1) {
@@ -259,7 +261,7 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
         self->callbacks--;
     }
     uint64_t bytes = objects * gari__slot_bytes(block);
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     block->batch_head = slot;
     if (slot) {
         block->batch_next = limbo.ripe;
@@ -267,7 +269,8 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     } else {
         block->in_batch = false;
     }
-    pthread_mutex_unlock(&limbo.lock);
+    self->ripe_block = NULL;
+    gari__mutex_unlock(&limbo.lock);
     /* Last: with all its slots free the block may go. */
     gari__free_run_flush(&run);
     gari__fetch_sub_relaxed(&limbo.objects, objects);
@@ -277,7 +280,7 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
 
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
 {
-    while (budget > 0 && pthread_mutex_trylock(&limbo.lock) == 0) {
+    while (budget > 0 && gari__mutex_trylock(&limbo.lock)) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
         struct gari__block *block = NULL;
@@ -285,10 +288,13 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
             limbo.ripe_deferred = call->next;
         else if ((block = limbo.ripe) != NULL)
             limbo.ripe = block->batch_next;
-        pthread_mutex_unlock(&limbo.lock);
+        self->ripe_block = block;
+        gari__mutex_unlock(&limbo.lock);
         if (call) {
             self->callbacks++;
+            self->deferred_call = true;
             call->fn(call->arg);
+            self->deferred_call = false;
             self->callbacks--;
             gari__memory_free(call);
             gari__fetch_sub_relaxed(&limbo.deferred_count, 1);
@@ -311,18 +317,18 @@ bool gari__limbo_any(void)
 
 bool gari__limbo_ripe(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     ripen();
     bool ripe = limbo.ripe || limbo.ripe_deferred;
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
     return ripe;
 }
 
 uint64_t gari__limbo_last_ticket(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     uint64_t ticket = limbo.last_ticket;
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
     return ticket;
 }
 
@@ -341,14 +347,62 @@ int gari_defer(void (*fn)(void *arg), void *arg)
         call->fn = fn;
         call->arg = arg;
         gari__fetch_add_relaxed(&limbo.deferred_count, 1);
-        pthread_mutex_lock(&limbo.lock);
+        gari__mutex_lock(&limbo.lock);
         call->next = limbo.deferred;
         limbo.deferred = call;
         if (++limbo.unsealed_deferred >= SEAL_DEFERRED)
             seal();
-        pthread_mutex_unlock(&limbo.lock);
+        gari__mutex_unlock(&limbo.lock);
         gari__upcall_wake();
     }
     gari__leave(self);
     return call ? 0 : ENOMEM;
+}
+
+void gari__limbo_before_fork(void)
+{
+    gari__mutex_pass(&limbo.lock);
+}
+
+static void recount_blocks(const struct gari__block *block)
+{
+    for (; block; block = block->batch_next)
+        gari__limbo_recount(block, gari__waiting_count(block, block->batch_head));
+}
+
+static void recount_calls(const struct deferred *call)
+{
+    for (; call; call = call->next)
+        limbo.deferred_count++;
+}
+
+void gari__limbo_after_fork(const struct gari__object_thread *self)
+{
+    gari__mutex_renew(&limbo.lock);
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__block *block = ((struct gari__object_thread *)t)->ripe_block;
+        if (block && gari__thread_is_gone(t)) {
+            /* In what order its slots are linked, only that thread knew. */
+            block->in_batch = false;
+            block->batch_head = 0;
+        }
+    }
+    limbo.objects = limbo.bytes = 0;
+    limbo.deferred_count = self && self->deferred_call;
+    if (self && self->ripe_block)
+        gari__limbo_recount(self->ripe_block, self->ripe_objects);
+    for (unsigned i = 0; i < limbo.count; i++) {
+        const struct batch *batch = &limbo.batches[(limbo.first + i) % BATCHES];
+        recount_blocks(batch->blocks);
+        recount_calls(batch->deferred);
+    }
+    recount_blocks(limbo.ripe);
+    recount_calls(limbo.ripe_deferred);
+    recount_calls(limbo.deferred);
+}
+
+void gari__limbo_recount(const struct gari__block *block, size_t objects)
+{
+    limbo.objects += objects;
+    limbo.bytes += objects * gari__slot_bytes(block);
 }

@@ -41,6 +41,12 @@ uint64_t gari__limbo_last_ticket(void);
 
 struct gari__limbo_stats gari__limbo_read_stats(void);
 
+void gari__limbo_before_fork(void);
+/* In the child, before the records are forgotten: counts what waits, but for what lies in the blocks'
+ * own lists, which gari__limbo_recount adds. `self` is the forking thread's record or NULL. */
+void gari__limbo_after_fork(const struct gari__object_thread *self);
+void gari__limbo_recount(const struct gari__block *block, size_t objects);
+
 /* Gives one slot's memory back at once: nobody can have a pointer to the object. For the collector,
  * whose proof contained a grace period. `run` gathers slots of one block. */
 struct gari__free_run {

@@ -132,14 +132,14 @@ struct gari__shape *gari__shape_find(const gari_type *type, const char *call)
     if (shape)
         return shape;
     check(type, call);
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     shape = look_up(bucket, type);
     if (!shape && (shape = make(type)) != NULL) {
         shape->next = gari__load_relaxed(bucket);
         /* Release: pairs with look_up. */
         gari__store_release(bucket, shape);
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
     return shape;
 }
 
@@ -164,4 +164,25 @@ void gari__kinds_walk(void (*visit)(struct gari__kind *kind))
             }
         }
     }
+}
+
+static void for_all_kinds(void (*visit)(struct gari__kind *kind))
+{
+    gari__kinds_walk(visit);
+    for (size_t i = 0; i < TABLE; i++) {
+        for (struct gari__shape *s = gari__load_acquire(&table[i]); s; s = s->next)
+            visit(&s->single);
+    }
+}
+
+void gari__shapes_before_fork(void)
+{
+    gari__mutex_pass(&lock);
+    for_all_kinds(gari__kind_before_fork);
+}
+
+void gari__shapes_after_fork(void)
+{
+    gari__mutex_renew(&lock);
+    for_all_kinds(gari__kind_after_fork);
 }

@@ -33,6 +33,9 @@ struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size);
 /* Calls visit for every kind of every shape. */
 void gari__kinds_walk(void (*visit)(struct gari__kind *kind));
 
+void gari__shapes_before_fork(void);
+void gari__shapes_after_fork(void);
+
 static inline const struct gari__shape *gari__shape_of_block(struct gari__block *block)
 {
     return gari__load_relaxed(&block->kind)->shape;

@@ -66,6 +66,9 @@ void gari__callback_release(struct gari__callback *callback);
 /* The object has died by count: weak references read empty from here on, callbacks are queued. */
 void gari__weak_died(gari_object *object);
 
+void gari__weak_before_fork(void);
+void gari__weak_after_fork(void);
+
 /* ---- For the collector; of objects in blocks that a pass holds ---- */
 
 /* Opens the gate for a new proof, before tags are set. */
