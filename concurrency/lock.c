@@ -1,5 +1,7 @@
 #include "concurrency/lock.h"
 
+#include "concurrency/cancel.h"
+
 #include <errno.h>
 
 bool gari__forking;
@@ -54,20 +56,18 @@ static void come_back(pthread_mutex_t *lock)
 
 void gari__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int before = gari__cancel_off();
     pthread_cond_wait(cond, lock);
-    pthread_setcancelstate(before, NULL);
+    gari__cancel_restore(before);
     come_back(lock);
 }
 
 bool gari__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t at_ns)
 {
     struct timespec until = {(time_t)(at_ns / 1000000000u), (long)(at_ns % 1000000000u)};
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int before = gari__cancel_off();
     bool in_time = pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
-    pthread_setcancelstate(before, NULL);
+    gari__cancel_restore(before);
     come_back(lock);
     return in_time;
 }
@@ -75,8 +75,7 @@ bool gari__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t
 void gari__sleep_ns(long ns)
 {
     struct timespec moment = {0, ns};
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int before = gari__cancel_off();
     nanosleep(&moment, NULL);
-    pthread_setcancelstate(before, NULL);
+    gari__cancel_restore(before);
 }

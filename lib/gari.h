@@ -184,6 +184,17 @@ typedef struct gari_type {
             (uint32_t)sizeof(((T *)0)->ITEMS[0]), 0                                                \
     }
 
+/* For a plug-in, before it is unloaded: ends the use of a type. Collects, works off what waits, and
+ * returns 0 when no object of the type is left, nor memory of one: then gari does not look at the
+ * descriptor, its name or its callbacks again. Otherwise it changes nothing, prints a sentence that
+ * names the type and the number of objects, and returns EBUSY: unload the plug-in another time. EBUSY,
+ * with a sentence, also from a callback. No other thread may make objects of the type meanwhile. Fatal in
+ * a read section. The type may be used again: then it is as if for the first time.
+ *
+ * Without this nothing dangles either: the first use of a type keeps the object file that its
+ * descriptor lies in loaded until the type is retired, so that a dlclose before that has no effect. */
+GARI_API int gari_type_retire(const gari_type *type);
+
 /* A new object, its payload and fields zero. Returns: an owned reference (count 1), or NULL when
  * memory or the memory limit is exhausted. Outside a read section, reaching the limit first runs a
  * full collection. A type that is wrong (no size, an offset outside it) is fatal. */

@@ -1,5 +1,6 @@
 #include "lib/collector/events.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/rcu.h"
 #include "lib/heap/memory.h"
 
@@ -82,7 +83,9 @@ static void tell_all(struct gari__object_thread *self, const struct note *told)
         gari__mutex_unlock(&events.lock);
         self->reporting = true;
         self->reporting_asked = told->asked;
+        int cancel = gari__cancel_off();
         listener->callback(&told->collection, listener->arg);
+        gari__cancel_restore(cancel);
         self->reporting = self->reporting_asked = false;
         gari__mutex_lock(&events.lock);
         events.running = NULL;

@@ -1,5 +1,6 @@
 /* What follows the proof: the members are nobody's but ours. Nobody can reach them, nobody holds a
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
+#include "concurrency/cancel.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/seeds.h"
 #include "lib/collector/walk.h"
@@ -44,7 +45,9 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
             continue;
         self->callbacks++;
         gari__collector_rest(true);
+        int cancel = gari__cancel_off();
         shape->type.dispose(object);
+        gari__cancel_restore(cancel);
         gari__collector_resume();
         self->callbacks--;
     }

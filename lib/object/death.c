@@ -1,5 +1,6 @@
 #include "lib/object/death.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
@@ -94,9 +95,11 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     if (at == 0)
         GARI_OBSERVE(shape, object);
     if (shape->type.dispose && at == 0) {
+        int cancel = gari__cancel_off();
         self->callbacks++;
         shape->type.dispose(object);
         self->callbacks--;
+        gari__cancel_restore(cancel);
     }
     size_t walked = 0, before = self->edges_dropped;
     while (shape->tracked && at != GARI__EDGES_DONE) {

@@ -1,5 +1,6 @@
 #include "lib/object/finalize.h"
 
+#include "concurrency/cancel.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/waiting.h"
@@ -60,11 +61,13 @@ bool gari__finalize_may_run_here(const struct gari__object_thread *self)
 
 static void call(struct gari__object_thread *self, void (*fn)(void *arg), void *arg)
 {
+    int cancel = gari__cancel_off();
     self->callbacks++;
     self->finalizing++;
     fn(arg);
     self->finalizing--;
     self->callbacks--;
+    gari__cancel_restore(cancel);
     gari__fetch_add_relaxed(&queue.called, 1);
 }
 

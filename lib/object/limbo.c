@@ -1,5 +1,6 @@
 #include "lib/object/limbo.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
 #include "concurrency/sanitizer.h"
@@ -194,8 +195,11 @@ static GARI__INLINE void free_slot(struct gari__free_run *run, struct gari__bloc
                                    const struct gari__shape *shape, gari_object *object)
 {
     uint32_t slot = gari__slot_of(block, object);
-    if (gari__unlikely(shape->type.reclaim != NULL))
+    if (gari__unlikely(shape->type.reclaim != NULL)) {
+        int cancel = gari__cancel_off();
         shape->type.reclaim(object);
+        gari__cancel_restore(cancel);
+    }
 #if defined(GARI_PERTURB) || defined(GARI__ASAN)
     size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
                                    : gari__size_of(shape, object) - sizeof(gari_object);
@@ -292,9 +296,11 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
         gari__mutex_unlock(&limbo.lock);
         if (call) {
             self->callbacks++;
+            int cancel = gari__cancel_off();
             self->deferred_call = true;
             call->fn(call->arg);
             self->deferred_call = false;
+            gari__cancel_restore(cancel);
             self->callbacks--;
             gari__memory_free(call);
             gari__fetch_sub_relaxed(&limbo.deferred_count, 1);

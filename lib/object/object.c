@@ -119,9 +119,9 @@ static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
         if (!bin)
             return false;
     }
-    self->cache[at].type = type;
     self->cache[at].shape = shape;
     self->cache[at].bin = bin;
+    gari__store_relaxed(&self->cache[at].type, type);
     return true;
 }
 
@@ -135,7 +135,7 @@ void *gari_new(const gari_type *type)
     struct gari__object_thread *self = gari__enter("gari_new");
     size_t at = cache_index(type);
     void *object = NULL;
-    if (gari__likely(self->cache[at].type == type && type) ||
+    if (gari__likely(gari__load_relaxed(&self->cache[at].type) == type && type) ||
         remember(self, type, at, "gari_new")) {
         struct gari__shape *shape = self->cache[at].shape;
         struct gari__bin *bin = self->cache[at].bin;
@@ -154,7 +154,8 @@ void *gari_new_items(const gari_type *type, size_t length)
     struct gari__object_thread *self = gari__enter("gari_new_items");
     size_t at = cache_index(type);
     void *object = NULL;
-    if ((self->cache[at].type == type && type) || remember(self, type, at, "gari_new_items")) {
+    if ((gari__load_relaxed(&self->cache[at].type) == type && type) ||
+        remember(self, type, at, "gari_new_items")) {
         struct gari__shape *shape = self->cache[at].shape;
         if (!shape->has_items)
             gari__fatal("gari_new_items: type '%s' has no trailing array; use gari_new",

@@ -24,7 +24,7 @@ struct gari__object_thread {
     int64_t countdown;
     /* The shapes and bins of the types used last. */
     struct {
-        const gari_type *type;
+        const gari_type *type; /* atomically: gari_type_retire takes it away */
         struct gari__shape *shape;
         struct gari__bin *bin; /* of a type of fixed size */
     } cache[GARI__SHAPE_CACHE];
