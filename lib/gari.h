@@ -17,7 +17,8 @@
  * Threads. Every function may be called by any thread at any time unless its comment says
  * otherwise; a thread attaches itself at first use and is detached when it exits. No function may
  * be called from a signal handler. gari keeps references and lifetimes safe; the plain payload of
- * an object is its user's to synchronise.
+ * an object is its user's to synchronise. A process may fork, but not in a read section; its child may
+ * use gari. No call is a cancellation point, nor are the callbacks in it. docs/processes.md has more.
  *
  * Errors. Misuse that can be detected cheaply (a count driven below zero, a dead object used, a
  * type without its size) ends in one sentence on stderr, the hook of gari_set_fatal_hook, and
@@ -108,8 +109,8 @@ typedef struct gari_type_items {
     uint32_t are_refs;
 } gari_type_items;
 
-/* Describes the objects of one type. Static, constant, and alive as long as any object of it.
- * Initialise it with GARI_TYPE. */
+/* Describes the objects of one type. Static, constant, and alive as long as any object of it: see
+ * gari_type_retire. Initialise it with GARI_TYPE. */
 typedef struct gari_type {
     size_t struct_size; /* of this descriptor, so that it can grow; set by GARI_TYPE */
     const char *name;   /* what messages and reports call the type */

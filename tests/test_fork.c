@@ -595,7 +595,7 @@ static void *collect_often(void *arg)
 static void *be_born_and_die(void *arg)
 {
     while (!atomic_load(&stop))
-        run_in_thread((void (*)(void *))make_and_drop, arg);
+        join_thread(start_thread(make_and_drop, arg));
     return NULL;
 }
 

@@ -207,9 +207,13 @@ bool gari__worker_hands_before_fork(void)
 {
     if (!gari__load_acquire(&worker.started) || pthread_equal(worker.thread, pthread_self()))
         return false;
-    uint64_t at = gari__now_ns() + GARI__FORK_PATIENCE_NS;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
-    return pthread_mutex_clocklock(&hands, CLOCK_MONOTONIC, &until) == 0;
+    uint64_t begin = gari__now_ns();
+    while (pthread_mutex_trylock(&hands) != 0) {
+        if (gari__now_ns() - begin > GARI__FORK_PATIENCE_NS)
+            return false;
+        sched_yield();
+    }
+    return true;
 }
 
 void gari__worker_hands_after_fork(void)
