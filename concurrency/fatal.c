@@ -1,7 +1,9 @@
 #include "concurrency/fatal.h"
 
 #include "concurrency/atomics.h"
+#include "concurrency/cancel.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +40,12 @@ static void print(char sentence[SENTENCE])
     if (length == SENTENCE - 1)
         length--;
     sentence[length++] = '\n';
-    ssize_t written = write(STDERR_FILENO, sentence, length);
-    (void)written; /* there is nobody left to tell */
+    int before = gari__cancel_off();
+    ssize_t written;
+    do
+        written = write(STDERR_FILENO, sentence, length);
+    while (written < 0 && errno == EINTR); /* else there is nobody left to tell */
+    gari__cancel_restore(before);
 }
 
 void gari__say(const char *format, ...)

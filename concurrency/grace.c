@@ -2,12 +2,10 @@
 
 #include "concurrency/atomics.h"
 #include "concurrency/clock.h"
+#include "concurrency/lock.h"
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "concurrency/thread.h"
-
-#include <errno.h>
-#include <pthread.h>
 
 char gari__grace_token;
 
@@ -41,13 +39,13 @@ static void drive(void)
 {
     grace.driving = true;
     grace.started = grace.completed + 1;
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
 
     uint64_t begin = gari__now_ns();
     gari__grace_synchronize();
     uint64_t took = gari__now_ns() - begin;
 
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     grace.driving = false;
     /* Release: pairs with gari__grace_passed. */
     gari__store_release(&grace.completed, grace.started);
@@ -60,14 +58,14 @@ uint64_t gari__grace_ticket(void)
 {
     /* The lock orders what the caller did before against the beginning of the grace period: the
      * driver raises `started` under it. */
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     uint64_t ticket = grace.started + 1;
     if (ticket > grace.wanted) {
         grace.wanted = ticket;
         if (grace.has_thread)
             pthread_cond_signal(&grace.asked);
     }
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return ticket;
 }
 
@@ -78,88 +76,97 @@ bool gari__grace_passed(uint64_t ticket)
 
 bool gari__grace_wait(uint64_t ticket, uint64_t timeout_ns)
 {
-    struct timespec until = {0, 0};
-    if (timeout_ns) {
-        uint64_t at = gari__now_ns() + timeout_ns;
-        until.tv_sec = (time_t)(at / 1000000000u);
-        until.tv_nsec = (long)(at % 1000000000u);
-    }
-    pthread_mutex_lock(&grace.lock);
+    uint64_t until = timeout_ns ? gari__now_ns() + timeout_ns : 0;
+    gari__mutex_lock(&grace.lock);
     while (grace.completed < ticket) {
         if (!grace.has_thread && !grace.driving) {
             drive();
         } else if (timeout_ns == 0) {
-            pthread_cond_wait(&grace.passed, &grace.lock);
-        } else if (pthread_cond_clockwait(&grace.passed, &grace.lock, CLOCK_MONOTONIC, &until) ==
-                   ETIMEDOUT) {
+            gari__cond_wait(&grace.passed, &grace.lock);
+        } else if (!gari__cond_wait_until(&grace.passed, &grace.lock, until)) {
             break;
         }
     }
     bool passed = grace.completed >= ticket;
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return passed;
 }
 
 static void *grace_main(void *unused)
 {
     (void)unused;
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     for (;;) {
         while (grace.wanted <= grace.completed && !grace.stop)
-            pthread_cond_wait(&grace.asked, &grace.lock);
+            gari__cond_wait(&grace.asked, &grace.lock);
         if (grace.driving) {
-            pthread_cond_wait(&grace.passed, &grace.lock);
+            gari__cond_wait(&grace.passed, &grace.lock);
             continue;
         }
         if (grace.wanted <= grace.completed)
             break;
         drive();
     }
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return NULL;
 }
 
 bool gari__grace_start(void)
 {
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     if (!grace.has_thread) {
         grace.stop = false;
         grace.has_thread = gari__thread_create(&grace.thread, "gari-grace", grace_main);
     }
     bool running = grace.has_thread;
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return running;
 }
 
 void gari__grace_stop(void)
 {
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     bool running = grace.has_thread;
     grace.stop = true;
     pthread_cond_signal(&grace.asked);
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     if (!running)
         return;
     pthread_join(grace.thread, NULL);
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     grace.has_thread = false;
     /* Whoever waits must now drive for himself. */
     pthread_cond_broadcast(&grace.passed);
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
 }
 
 bool gari__grace_has_thread(void)
 {
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     bool running = grace.has_thread;
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return running;
+}
+
+void gari__grace_before_fork(void)
+{
+    gari__mutex_pass(&grace.lock);
+}
+
+/* A grace period that was being waited for is waited for anew, under its old number: the tickets for it
+ * were given out before it began. */
+void gari__grace_after_fork(void)
+{
+    gari__mutex_renew(&grace.lock);
+    gari__cond_renew(&grace.asked);
+    gari__cond_renew(&grace.passed);
+    grace.driving = grace.has_thread = grace.stop = false;
 }
 
 struct gari__grace_stats gari__grace_read_stats(void)
 {
-    pthread_mutex_lock(&grace.lock);
+    gari__mutex_lock(&grace.lock);
     struct gari__grace_stats stats = {grace.completed, grace.longest_ns};
-    pthread_mutex_unlock(&grace.lock);
+    gari__mutex_unlock(&grace.lock);
     return stats;
 }

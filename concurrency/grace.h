@@ -34,4 +34,8 @@ bool gari__grace_has_thread(void);
 
 struct gari__grace_stats gari__grace_read_stats(void);
 
+/* fork(): liburcu has been seen to by the caller. */
+void gari__grace_before_fork(void);
+void gari__grace_after_fork(void);
+
 #endif

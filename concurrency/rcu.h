@@ -40,6 +40,14 @@ static inline void gari__section_end(void)
     urcu_bp_read_unlock();
 }
 
+/* Has liburcu know the calling thread, before a lock is taken under which sections begin: a fork holds
+ * liburcu's registry while it waits for such locks. */
+static inline void gari__section_prepare(void)
+{
+    urcu_bp_read_lock();
+    urcu_bp_read_unlock();
+}
+
 static inline bool gari__in_section(void)
 {
     return urcu_bp_read_ongoing() != 0;

@@ -2,12 +2,15 @@
 
 #include "concurrency/fatal.h"
 #include "concurrency/fault.h"
+#include "concurrency/lock.h"
+#include "concurrency/rcu.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 __thread struct gari__thread *gari__self;
 
@@ -21,20 +24,25 @@ static struct gari__thread_layout layout;
 static pthread_key_t exit_key;
 static struct gari__thread *registry;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t shared_lock; /* recursive: callbacks call gari again */
-static bool forked;
+static pthread_mutex_t shared_lock;    /* recursive: callbacks call gari again */
+static __thread unsigned shared_depth; /* how often the calling thread has it */
+static pid_t process;                  /* as the handlers of fork() know it */
 
 static void on_exit_of_thread(void *record)
 {
     (void)record;
     detached++;
+    gari__section_prepare(); /* liburcu's own destructor may have been first */
     gari__thread_detach();
 }
 
-static void in_child(void)
+static void init_shared_lock(void)
 {
-    forked = true;
-    gari__self = NULL;
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&shared_lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
 }
 
 void gari__thread_setup(const struct gari__thread_layout *wanted)
@@ -45,32 +53,30 @@ void gari__thread_setup(const struct gari__thread_layout *wanted)
     layout.attach(layout.shared);
     gari__store_release(&registry, layout.shared);
 
-    pthread_mutexattr_t recursive;
-    pthread_mutexattr_init(&recursive);
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&shared_lock, &recursive);
-    pthread_mutexattr_destroy(&recursive);
+    init_shared_lock();
+    process = getpid();
     if (pthread_key_create(&exit_key, on_exit_of_thread) != 0)
         gari__fatal("no thread-specific key is left for gari's thread exit");
-    pthread_atfork(NULL, NULL, in_child);
 }
 
 void gari__fork_check(const char *call)
 {
-    if (gari__unlikely(gari__load_relaxed(&forked)))
-        gari__fatal("%s called in the child of a fork: gari does not support fork without exec yet",
-                    call);
+    if (gari__unlikely(process && getpid() != process))
+        gari__fatal(
+            "%s called in a process that was made by _Fork, vfork or clone: without the handlers "
+            "of pthread_atfork gari's state is not fit for use there; use fork",
+            call);
 }
 
 static struct gari__thread *take_record(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    gari__mutex_lock(&registry_lock);
     struct gari__thread *record = gari__load_relaxed(&registry);
     while (record && record->in_use)
         record = record->next;
     if (record)
         record->in_use = true;
-    pthread_mutex_unlock(&registry_lock);
+    gari__mutex_unlock(&registry_lock);
     return record;
 }
 
@@ -85,9 +91,9 @@ struct gari__thread *gari__thread_enter_slow(const char *call)
         if (record &&
             (gari__fault(GARI__FAULT_EXIT) || pthread_setspecific(exit_key, record) != 0)) {
             if (reused) {
-                pthread_mutex_lock(&registry_lock);
+                gari__mutex_lock(&registry_lock);
                 record->in_use = false;
-                pthread_mutex_unlock(&registry_lock);
+                gari__mutex_unlock(&registry_lock);
             } else {
                 layout.release(record);
             }
@@ -96,27 +102,30 @@ struct gari__thread *gari__thread_enter_slow(const char *call)
         if (record) {
             if (!reused) {
                 layout.attach(record);
-                pthread_mutex_lock(&registry_lock);
+                gari__mutex_lock(&registry_lock);
                 record->in_use = true;
                 record->next = gari__load_relaxed(&registry);
                 /* Release: pairs with gari__thread_first. */
                 gari__store_release(&registry, record);
-                pthread_mutex_unlock(&registry_lock);
+                gari__mutex_unlock(&registry_lock);
             }
             gari__self = record;
             return record;
         }
     }
     pthread_mutex_lock(&shared_lock);
+    shared_depth++;
     return layout.shared;
 }
 
 void gari__thread_leave_slow(struct gari__thread *self)
 {
-    if (self->shared)
+    if (self->shared) {
+        shared_depth--;
         pthread_mutex_unlock(&shared_lock);
-    else
+    } else {
         layout.leave(self);
+    }
 }
 
 struct gari__thread *gari__thread_first(void)
@@ -126,30 +135,30 @@ struct gari__thread *gari__thread_first(void)
 
 void gari__thread_lock(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    gari__mutex_lock(&registry_lock);
 }
 
 void gari__thread_unlock(void)
 {
-    pthread_mutex_unlock(&registry_lock);
+    gari__mutex_unlock(&registry_lock);
 }
 
 size_t gari__thread_count(void)
 {
     size_t count = 0;
-    pthread_mutex_lock(&registry_lock);
+    gari__mutex_lock(&registry_lock);
     for (struct gari__thread *t = gari__load_relaxed(&registry); t; t = t->next)
         count += t->in_use && !t->shared && !t->own;
-    pthread_mutex_unlock(&registry_lock);
+    gari__mutex_unlock(&registry_lock);
     return count;
 }
 
 void gari__thread_is_own(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    gari__mutex_lock(&registry_lock);
     if (gari__self)
         gari__self->own = true;
-    pthread_mutex_unlock(&registry_lock);
+    gari__mutex_unlock(&registry_lock);
 }
 
 void gari__thread_detach(void)
@@ -160,10 +169,10 @@ void gari__thread_detach(void)
     layout.detach(record);
     gari__self = NULL;
     pthread_setspecific(exit_key, NULL);
-    pthread_mutex_lock(&registry_lock);
+    gari__mutex_lock(&registry_lock);
     record->in_use = false;
     record->own = false;
-    pthread_mutex_unlock(&registry_lock);
+    gari__mutex_unlock(&registry_lock);
 }
 
 static struct gari__thread_style style;
@@ -200,4 +209,30 @@ bool gari__thread_create(pthread_t *thread, const char *name, void *(*main)(void
         (failed = pthread_setaffinity_np(*thread, sizeof style.cpus, &style.cpus)) != 0)
         gari__say("the processors asked for are refused to gari's threads: %s", strerror(failed));
     return true;
+}
+
+void gari__threads_before_fork(void)
+{
+    gari__mutex_pass(&registry_lock);
+}
+
+bool gari__thread_is_gone(const struct gari__thread *record)
+{
+    return record != gari__self && !(record->shared && shared_depth);
+}
+
+void gari__threads_after_fork(void)
+{
+    process = getpid();
+    gari__mutex_renew(&registry_lock);
+    /* A recursive lock knows its owner by a number that has changed. */
+    init_shared_lock();
+    for (unsigned i = 0; i < shared_depth; i++)
+        pthread_mutex_lock(&shared_lock);
+    for (struct gari__thread *t = registry; t; t = t->next) {
+        if (gari__thread_is_gone(t)) {
+            t->in_use = t->shared;
+            t->own = false;
+        }
+    }
 }

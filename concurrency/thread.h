@@ -47,7 +47,7 @@ void gari__thread_setup(const struct gari__thread_layout *wanted);
 struct gari__thread *gari__thread_enter_slow(const char *call);
 void gari__thread_leave_slow(struct gari__thread *self);
 
-/* The calling thread's record; `call` names the API function for the sentence after a fork. */
+/* The calling thread's record; `call` names the API function for a sentence. */
 static inline struct gari__thread *gari__thread_enter(const char *call)
 {
     struct gari__thread *self = gari__self;
@@ -77,8 +77,14 @@ void gari__thread_is_own(void);
 /* Gives the calling thread's record back now instead of at its exit. */
 void gari__thread_detach(void);
 
-/* Fatal in a process that was forked from one that used gari. */
+/* Fatal in a child of which gari has not been told (_Fork, vfork, clone). A system call. */
 void gari__fork_check(const char *call);
+
+void gari__threads_before_fork(void);
+/* In the child: records of other threads are free to be taken. */
+void gari__threads_after_fork(void);
+/* In the child, before that: whether the record's thread is not the one that called fork. */
+bool gari__thread_is_gone(const struct gari__thread *record);
 
 /* How gari's own threads are to look to the system. */
 struct gari__thread_style {

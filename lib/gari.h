@@ -17,7 +17,8 @@
  * Threads. Every function may be called by any thread at any time unless its comment says
  * otherwise; a thread attaches itself at first use and is detached when it exits. No function may
  * be called from a signal handler. gari keeps references and lifetimes safe; the plain payload of
- * an object is its user's to synchronise.
+ * an object is its user's to synchronise. A process may fork, but not in a read section; its child may
+ * use gari. No call is a cancellation point, nor are the callbacks in it. docs/processes.md has more.
  *
  * Errors. Misuse that can be detected cheaply (a count driven below zero, a dead object used, a
  * type without its size) ends in one sentence on stderr, the hook of gari_set_fatal_hook, and
@@ -108,8 +109,8 @@ typedef struct gari_type_items {
     uint32_t are_refs;
 } gari_type_items;
 
-/* Describes the objects of one type. Static, constant, and alive as long as any object of it.
- * Initialise it with GARI_TYPE. */
+/* Describes the objects of one type. Static, constant, and alive as long as any object of it: see
+ * gari_type_retire. Initialise it with GARI_TYPE. */
 typedef struct gari_type {
     size_t struct_size; /* of this descriptor, so that it can grow; set by GARI_TYPE */
     const char *name;   /* what messages and reports call the type */
@@ -192,6 +193,17 @@ typedef struct gari_type {
         (uint32_t) offsetof(T, LENGTH), (uint32_t)offsetof(T, ITEMS),                              \
             (uint32_t)sizeof(((T *)0)->ITEMS[0]), 0                                                \
     }
+
+/* For a plug-in, before it is unloaded: ends the use of a type. Collects, works off what waits, and
+ * returns 0 when no object of the type is left, nor memory of one: then gari does not look at the
+ * descriptor, its name or its callbacks again. Otherwise it changes nothing, prints a sentence that
+ * names the type and the number of objects, and returns EBUSY: unload the plug-in another time. EBUSY,
+ * with a sentence, also from a callback. No other thread may make objects of the type meanwhile. Fatal in
+ * a read section. The type may be used again: then it is as if for the first time.
+ *
+ * Without this nothing dangles either: the first use of a type keeps the object file that its
+ * descriptor lies in loaded until the type is retired, so that a dlclose before that has no effect. */
+GARI_API int gari_type_retire(const gari_type *type);
 
 /* A new object, its payload and fields zero. Returns: an owned reference (count 1), or NULL when
  * memory or the memory limit is exhausted. Outside a read section, reaching the limit first runs a

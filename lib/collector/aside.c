@@ -8,8 +8,6 @@
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
 
-#include <errno.h>
-
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t finalized;
@@ -87,9 +85,9 @@ static void hand_over(struct gari__pass *pass)
 {
     struct gari__finalize_set *set = pass->set;
     pass->set = NULL;
-    pthread_mutex_lock(&aside.lock);
+    gari__mutex_lock(&aside.lock);
     aside.outstanding++;
-    pthread_mutex_unlock(&aside.lock);
+    gari__mutex_unlock(&aside.lock);
     GARI_PERTURB_AT("finalize.queue");
     if (set->touched)
         gari__upcall_finalized(set);
@@ -170,31 +168,31 @@ size_t gari__phase_clear(struct gari__pass *pass, size_t budget)
 void gari__upcall_finalized(struct gari__finalize_set *set)
 {
     GARI_PERTURB_AT("finalize.done");
-    pthread_mutex_lock(&aside.lock);
+    gari__mutex_lock(&aside.lock);
     set->next = aside.ready;
     gari__store_relaxed(&aside.ready, set);
     aside.outstanding--;
     gari__store_relaxed(&gari__collector.open, true);
     pthread_cond_broadcast(&aside.finalized);
-    pthread_mutex_unlock(&aside.lock);
+    gari__mutex_unlock(&aside.lock);
     gari__upcall_wake();
 }
 
 struct gari__finalize_set *gari__aside_take(void)
 {
-    pthread_mutex_lock(&aside.lock);
+    gari__mutex_lock(&aside.lock);
     struct gari__finalize_set *set = aside.ready;
     if (set)
         gari__store_relaxed(&aside.ready, set->next);
-    pthread_mutex_unlock(&aside.lock);
+    gari__mutex_unlock(&aside.lock);
     return set;
 }
 
 void gari__aside_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
 {
-    pthread_mutex_lock(&aside.lock);
+    gari__mutex_lock(&aside.lock);
     gari__finalize_sets_walk(aside.ready, visit, arg);
-    pthread_mutex_unlock(&aside.lock);
+    gari__mutex_unlock(&aside.lock);
 }
 
 bool gari__aside_any(void)
@@ -205,12 +203,22 @@ bool gari__aside_any(void)
 void gari__aside_wait(uint64_t ns)
 {
     uint64_t at = gari__now_ns() + ns;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
-    pthread_mutex_lock(&aside.lock);
-    while (aside.outstanding && pthread_cond_clockwait(&aside.finalized, &aside.lock,
-                                                       CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+    gari__mutex_lock(&aside.lock);
+    while (aside.outstanding && gari__cond_wait_until(&aside.finalized, &aside.lock, at))
         ;
-    pthread_mutex_unlock(&aside.lock);
+    gari__mutex_unlock(&aside.lock);
+}
+
+void gari__aside_before_fork(void)
+{
+    gari__mutex_pass(&aside.lock);
+}
+
+void gari__aside_after_fork(size_t outstanding)
+{
+    gari__mutex_renew(&aside.lock);
+    gari__cond_renew(&aside.finalized);
+    aside.outstanding = outstanding;
 }
 
 void gari__pass_resume(struct gari__pass *pass, struct gari__finalize_set *set)
@@ -274,8 +282,11 @@ size_t gari__aside_release(struct gari__pass *pass, struct gari__object_thread *
                 gari__death_push(self, object);
         }
         gari__section_end();
-        if (self->pending)
+        if (self->pending) {
+            gari__collector_rest(true);
             gari__deaths_run(self, GARI__DEATH_BUDGET);
+            gari__collector_resume();
+        }
     }
     return budget;
 }

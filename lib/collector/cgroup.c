@@ -1,6 +1,7 @@
 #include "lib/collector/cgroup.h"
 
 #include "concurrency/atomics.h"
+#include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 
 #include <errno.h>
@@ -18,10 +19,15 @@
 /* No stdio: this runs inside gari_new. */
 static bool read_file(const char *path, char *text, size_t size)
 {
+    int cancel = gari__cancel_off();
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return false;
     size_t length = 0;
+    while (file < 0 && errno == EINTR)
+        file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        gari__cancel_restore(cancel);
+        return false;
+    }
     while (length < size - 1) {
         ssize_t n = read(file, text + length, size - 1 - length);
         if (n < 0 && errno == EINTR)
@@ -31,6 +37,7 @@ static bool read_file(const char *path, char *text, size_t size)
         length += (size_t)n;
     }
     close(file);
+    gari__cancel_restore(cancel);
     text[length] = '\0';
     return length > 0;
 }

@@ -20,6 +20,7 @@
 
 struct gari__collector gari__collector = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
+    .slice = PTHREAD_MUTEX_INITIALIZER,
     .pass = {[GARI__YOUNG] = {.which = GARI__YOUNG}, [GARI__OLD] = {.which = GARI__OLD}},
     .schedule = {.threshold = {700, 10, 10},
                  .enabled = true,
@@ -32,6 +33,7 @@ static struct gari__schedule *const schedule = &gari__collector.schedule;
 
 void gari__upcall_start(void)
 {
+    gari__fork_setup();
     gari__config_start();
     gari__store_relaxed(&gari__collector.used, true);
 }
@@ -120,9 +122,9 @@ bool gari_step(size_t budget)
     uint64_t ticket = 0;
     budget = budget ? budget : 1;
     bool more = gari__deaths_run(self, budget) == 0;
-    pthread_mutex_lock(&gari__collector.lock);
+    gari__collector_lock();
     enum gari__slice slice = gari__drive_slice(self, budget, true, true, &ticket);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_unlock();
     if (slice == GARI__SLICE_WAITS)
         gari__grace_wait(ticket, gari__grace_has_thread() ? 1000000u : 0);
     if (slice == GARI__SLICE_IDLE && !more && gari__limbo_any()) {

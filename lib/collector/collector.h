@@ -48,9 +48,13 @@ struct gari__schedule {
 };
 
 struct gari__collector {
-    pthread_mutex_t
-        lock; /* passes, seeds, schedule's writers; held across grace periods, so no call
-                             that is allowed in a read section may wait for it */
+    /* Passes, seeds, schedule's writers. Held across grace periods and callbacks, so no call that is
+     * allowed in a read section may wait for it, and no fork: in the child it is made anew. */
+    pthread_mutex_t lock;
+    /* Its holder has this one besides, but in those waits and callbacks: then the passes are as between
+     * two slices, and whoever comes may go on with them. */
+    pthread_mutex_t slice;
+    bool calling; /* the holder is in a callback; atomically */
     struct gari__pass pass[GARI__PASSES];
     bool open;          /* one of them is not idle: a hint for mutators; atomically */
     bool old_open;      /* the old one is */
@@ -66,6 +70,41 @@ struct gari__collector {
 };
 
 extern struct gari__collector gari__collector;
+
+static inline void gari__collector_lock(void)
+{
+    gari__section_prepare();
+    pthread_mutex_lock(&gari__collector.lock);
+    gari__mutex_lock(&gari__collector.slice);
+}
+
+static inline bool gari__collector_trylock(void)
+{
+    gari__section_prepare();
+    if (pthread_mutex_trylock(&gari__collector.lock) != 0)
+        return false;
+    gari__mutex_lock(&gari__collector.slice);
+    return true;
+}
+
+static inline void gari__collector_unlock(void)
+{
+    gari__mutex_unlock(&gari__collector.slice);
+    pthread_mutex_unlock(&gari__collector.lock);
+}
+
+/* The lock's holder waits, or `calling`: calls what may block; and comes back. */
+static inline void gari__collector_rest(bool calling)
+{
+    gari__store_release(&gari__collector.calling, calling);
+    gari__mutex_unlock(&gari__collector.slice);
+}
+
+static inline void gari__collector_resume(void)
+{
+    gari__mutex_lock(&gari__collector.slice);
+    gari__store_relaxed(&gari__collector.calling, false);
+}
 
 /* ---- schedule.c; under the lock unless it says otherwise ---- */
 
@@ -117,6 +156,22 @@ void gari__drive_idle(struct gari__object_thread *self);
 uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand);
 /* Works off deaths and limbo until nothing is left or, after a few rounds, others keep it going. */
 void gari__drive_tidy(struct gari__object_thread *self);
+
+/* ---- For fork.c: before it, and in the child ---- */
+
+void gari__aside_before_fork(void);
+void gari__aside_after_fork(size_t outstanding);
+/* How long a fork waits for callbacks that are running on other threads. */
+#define GARI__FORK_PATIENCE_NS 50000000u
+/* Waits until the background thread has nothing in hand; true when it is kept from taking more. */
+bool gari__worker_hands_before_fork(void);
+void gari__worker_hands_after_fork(void);
+void gari__worker_before_fork(void);
+void gari__worker_after_fork(void);
+void gari__finalizer_thread_before_fork(void);
+void gari__finalizer_thread_after_fork(void);
+/* fork.c: has fork() seen to. Once. */
+void gari__fork_setup(void);
 
 /* ---- worker.c ---- */
 

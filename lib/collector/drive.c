@@ -105,15 +105,22 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
     return slice;
 }
 
+/* Without a grace thread the wait drives the grace period, so it needs no time limit; with one it ends
+ * now and then, for a look at the words. */
+static void wait_resting(uint64_t ticket)
+{
+    gari__collector_rest(false);
+    gari__grace_wait(ticket, gari__grace_has_thread() ? 500000000u : 0);
+    gari__collector_resume();
+}
+
 /* Works at a pass until it is idle. */
 static void finish(struct gari__pass *pass, struct gari__object_thread *self)
 {
     uint64_t ticket = 0;
     while (pass->phase != GARI__IDLE) {
-        /* Without a grace thread the wait drives the grace period, so it needs no time limit; with
-         * one it ends now and then, for a look at the words. */
         if (step(pass, self, WHOLE_BUDGET, &ticket) == GARI__SLICE_WAITS)
-            gari__grace_wait(ticket, gari__grace_has_thread() ? 500000000u : 0);
+            wait_resting(ticket);
     }
 }
 
@@ -124,7 +131,7 @@ void gari__drive_proofs(struct gari__object_thread *self)
         struct gari__pass *pass = &gari__collector.pass[which];
         while (gari__pass_in_proof(pass)) {
             if (step(pass, self, WHOLE_BUDGET, &ticket) == GARI__SLICE_WAITS)
-                gari__grace_wait(ticket, gari__grace_has_thread() ? 500000000u : 0);
+                wait_resting(ticket);
         }
     }
 }
@@ -157,8 +164,9 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     if (gari__load_relaxed(&gari__late_used))
         await_late(self);
     bool announced = gari__events_start(generation, false);
+    self->promised = announced;
     gari__events_deliver(self);
-    pthread_mutex_lock(&gari__collector.lock);
+    gari__collector_lock();
     struct gari__pass *young = &gari__collector.pass[GARI__YOUNG];
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
     finish(young, self);
@@ -170,6 +178,7 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     }
     struct gari__pass *pass = gari__schedule_begin(self, generation, true, true);
     pass->announced = announced;
+    self->promised = false;
     finish(pass, self);
     uint64_t collected = pass->collected;
     /* Who collects the young in a loop hardly lets others have the lock: so he does a slice of what
@@ -177,7 +186,7 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     uint64_t ticket;
     if (generation < 2 && gari__collector.mode != GARI_MODE_MANUAL)
         gari__drive_slice(self, DUE_BUDGET, true, false, &ticket);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_unlock();
     return collected;
 }
 
@@ -192,14 +201,14 @@ uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
         else if (!gari__load_relaxed(&gari__finalize_queued_only))
             gari__aside_wait(FINALIZE_WAIT_NS);
         bool resumed = false;
-        pthread_mutex_lock(&gari__collector.lock);
+        gari__collector_lock();
         finish(young, self);
         while (resume_finalized(young)) {
             finish(young, self);
             collected += young->collected;
             resumed = true;
         }
-        pthread_mutex_unlock(&gari__collector.lock);
+        gari__collector_unlock();
         if (!resumed && called == 0)
             break;
     }
@@ -217,8 +226,7 @@ void gari__drive_tidy(struct gari__object_thread *self)
         if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)) {
             if (turns % 2 == 0 && gari__worker_turns() == turns)
                 break;
-            struct timespec moment = {0, 200000};
-            nanosleep(&moment, NULL);
+            gari__sleep_ns(200000);
             continue;
         }
         gari__limbo_seal();

@@ -1,5 +1,6 @@
 #include "lib/collector/events.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/rcu.h"
 #include "lib/heap/memory.h"
 
@@ -44,23 +45,23 @@ bool gari__events_start(int generation, bool asked)
     if (!gari__load_relaxed(&events.listeners))
         return false;
     gari_collection collection = {.phase = GARI_PHASE_START, .generation = generation};
-    pthread_mutex_lock(&events.lock);
+    gari__mutex_lock(&events.lock);
     uint64_t waiting = events.noted - events.delivered + events.promised;
     bool tell = events.listeners && waiting + 2 <= ROOM;
     if (tell) {
         note(&collection, asked);
         events.promised++;
     }
-    pthread_mutex_unlock(&events.lock);
+    gari__mutex_unlock(&events.lock);
     return tell;
 }
 
 void gari__events_stop(const gari_collection *collection, bool asked)
 {
-    pthread_mutex_lock(&events.lock);
+    gari__mutex_lock(&events.lock);
     events.promised--;
     note(collection, asked);
-    pthread_mutex_unlock(&events.lock);
+    gari__mutex_unlock(&events.lock);
 }
 
 static struct listener *next_listener(uint64_t after, uint64_t last)
@@ -79,12 +80,14 @@ static void tell_all(struct gari__object_thread *self, const struct note *told)
     while ((listener = next_listener(id, told->last_id)) != NULL) {
         id = listener->id;
         events.running = listener;
-        pthread_mutex_unlock(&events.lock);
+        gari__mutex_unlock(&events.lock);
         self->reporting = true;
         self->reporting_asked = told->asked;
+        int cancel = gari__cancel_off();
         listener->callback(&told->collection, listener->arg);
+        gari__cancel_restore(cancel);
         self->reporting = self->reporting_asked = false;
-        pthread_mutex_lock(&events.lock);
+        gari__mutex_lock(&events.lock);
         events.running = NULL;
         if (listener->removed)
             gari__memory_free(listener);
@@ -104,7 +107,7 @@ bool gari__events_deliver(struct gari__object_thread *self)
         return false;
     if (!may_deliver(self))
         return true;
-    pthread_mutex_lock(&events.lock);
+    gari__mutex_lock(&events.lock);
     if (!events.delivering) {
         events.delivering = true;
         while (events.delivered != events.noted) {
@@ -117,7 +120,7 @@ bool gari__events_deliver(struct gari__object_thread *self)
         pthread_cond_broadcast(&events.progress);
     }
     bool left = events.delivered != events.noted;
-    pthread_mutex_unlock(&events.lock);
+    gari__mutex_unlock(&events.lock);
     return left;
 }
 
@@ -126,10 +129,10 @@ void gari__events_finish(struct gari__object_thread *self)
     uint64_t until = gari__load_relaxed(&events.noted);
     while (may_deliver(self) && gari__load_relaxed(&events.delivered) < until) {
         gari__events_deliver(self);
-        pthread_mutex_lock(&events.lock);
+        gari__mutex_lock(&events.lock);
         while (events.delivered < until && events.delivering)
-            pthread_cond_wait(&events.progress, &events.lock);
-        pthread_mutex_unlock(&events.lock);
+            gari__cond_wait(&events.progress, &events.lock);
+        gari__mutex_unlock(&events.lock);
     }
 }
 
@@ -140,13 +143,13 @@ int gari_callback_add(gari_callback callback, void *arg)
     struct listener *listener = gari__memory_new(sizeof *listener);
     if (!listener)
         return ENOMEM;
-    pthread_mutex_lock(&events.lock);
+    gari__mutex_lock(&events.lock);
     *listener = (struct listener){callback, arg, ++events.last_id, false, NULL};
     struct listener **link = &events.listeners;
     while (*link)
         link = &(*link)->next;
     gari__store_relaxed(link, listener);
-    pthread_mutex_unlock(&events.lock);
+    gari__mutex_unlock(&events.lock);
     return 0;
 }
 
@@ -154,7 +157,7 @@ bool gari_callback_remove(gari_callback callback, void *arg)
 {
     struct gari__object_thread *self = gari__enter("gari_callback_remove");
     bool in_callback = self->reporting || self->callbacks;
-    pthread_mutex_lock(&events.lock);
+    gari__mutex_lock(&events.lock);
     struct listener **link = &events.listeners;
     while (*link && ((*link)->callback != callback || (*link)->arg != arg))
         link = &(*link)->next;
@@ -165,11 +168,31 @@ bool gari_callback_remove(gari_callback callback, void *arg)
             listener->removed = true;
         } else {
             while (events.running == listener)
-                pthread_cond_wait(&events.progress, &events.lock);
+                gari__cond_wait(&events.progress, &events.lock);
             gari__memory_free(listener);
         }
     }
-    pthread_mutex_unlock(&events.lock);
+    gari__mutex_unlock(&events.lock);
     gari__leave(self);
     return listener != NULL;
+}
+
+void gari__events_before_fork(void)
+{
+    gari__mutex_pass(&events.lock);
+}
+
+void gari__events_after_fork(bool mine, unsigned promised)
+{
+    gari__mutex_renew(&events.lock);
+    gari__cond_renew(&events.progress);
+    events.promised = promised;
+    if (!events.delivering || mine)
+        return;
+    /* Another thread was telling what happened: it does so in the parent. */
+    events.delivering = false;
+    if (events.running && events.running->removed)
+        gari__memory_free(events.running);
+    events.running = NULL;
+    gari__store_relaxed(&events.delivered, events.delivered + 1);
 }

@@ -21,4 +21,8 @@ bool gari__events_deliver(struct gari__object_thread *self);
 /* The same, and waits until all that was noted before the call has been delivered by somebody. */
 void gari__events_finish(struct gari__object_thread *self);
 
+void gari__events_before_fork(void);
+/* In the child. `mine`: the forking thread is in a listener; `promised`: how many stops are owed. */
+void gari__events_after_fork(bool mine, unsigned promised);
+
 #endif

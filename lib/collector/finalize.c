@@ -31,18 +31,18 @@ static void *finalizer_main(void *unused)
         return NULL;
     }
     gari__thread_is_own();
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     while (!finalizer.stop) {
         if (!gari__finalize_any() || gari__load_relaxed(&gari__finalize_queued_only)) {
-            pthread_cond_wait(&finalizer.wake, &finalizer.lock);
+            gari__cond_wait(&finalizer.wake, &finalizer.lock);
             continue;
         }
-        pthread_mutex_unlock(&finalizer.lock);
+        gari__mutex_unlock(&finalizer.lock);
         if (gari__finalize_run(self, 64) == 0)
             sched_yield(); /* others have taken it, or are about to put it there */
-        pthread_mutex_lock(&finalizer.lock);
+        gari__mutex_lock(&finalizer.lock);
     }
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
     gari__leave(self);
     gari__thread_detach();
     return NULL;
@@ -66,21 +66,21 @@ bool gari__finalizers_retry(void)
     if (gari__likely(at == 0) || gari__worker_barred())
         return false;
     if (gari__now_ns() >= at) {
-        pthread_mutex_lock(&finalizer.lock);
+        gari__mutex_lock(&finalizer.lock);
         ensure_thread();
-        pthread_mutex_unlock(&finalizer.lock);
+        gari__mutex_unlock(&finalizer.lock);
     }
     return gari__load_relaxed(&finalizer.retry_ns) != 0;
 }
 
 void gari__upcall_finalizers(void)
 {
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     ensure_thread();
     pthread_cond_signal(&finalizer.wake);
     void (*notify)(void *) = finalizer.notify;
     void *arg = finalizer.arg;
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
     if (notify)
         notify(arg);
 }
@@ -89,39 +89,39 @@ bool gari__finalizers_by_hand(void)
 {
     if (gari__load_relaxed(&gari__finalize_queued_only))
         return false;
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     bool by_hand = !finalizer.has_thread;
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
     return by_hand;
 }
 
 void gari__finalizers_stop(void)
 {
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     bool has_thread = finalizer.has_thread;
     finalizer.stop = true;
     pthread_cond_signal(&finalizer.wake);
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
     if (has_thread)
         pthread_join(finalizer.thread, NULL);
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     finalizer.started = finalizer.has_thread = false;
     gari__store_relaxed(&finalizer.retry_ns, 0);
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
 }
 
 int gari_set_finalizers(gari_finalizers where, void (*notify)(void *arg), void *arg)
 {
     if (where != GARI_FINALIZERS_THREAD && where != GARI_FINALIZERS_QUEUED)
         return EINVAL;
-    pthread_mutex_lock(&finalizer.lock);
+    gari__mutex_lock(&finalizer.lock);
     gari__store_relaxed(&gari__finalize_queued_only, where == GARI_FINALIZERS_QUEUED);
     finalizer.notify = notify;
     finalizer.arg = arg;
     if (gari__finalize_any())
         ensure_thread();
     pthread_cond_signal(&finalizer.wake);
-    pthread_mutex_unlock(&finalizer.lock);
+    gari__mutex_unlock(&finalizer.lock);
     return 0;
 }
 
@@ -136,4 +136,16 @@ size_t gari_run_finalizers(size_t max)
         called = gari__finalize_run(self, max);
     gari__leave(self);
     return called;
+}
+
+void gari__finalizer_thread_before_fork(void)
+{
+    gari__mutex_pass(&finalizer.lock);
+}
+
+void gari__finalizer_thread_after_fork(void)
+{
+    gari__mutex_renew(&finalizer.lock);
+    gari__cond_renew(&finalizer.wake);
+    finalizer.started = finalizer.has_thread = finalizer.stop = false;
 }

@@ -20,10 +20,10 @@ void gari_freeze(void)
     bool allowed;
     struct gari__object_thread *self = enter("gari_freeze", &allowed);
     if (allowed) {
-        pthread_mutex_lock(&gari__collector.lock);
+        gari__collector_lock();
         gari__schedule_new_epoch();
         gari__store_relaxed(&gari__collector.schedule.frozen, gari__epoch);
-        pthread_mutex_unlock(&gari__collector.lock);
+        gari__collector_unlock();
     }
     gari__leave(self);
 }
@@ -54,7 +54,7 @@ void gari_unfreeze(void)
     bool allowed;
     struct gari__object_thread *self = enter("gari_unfreeze", &allowed);
     if (allowed) {
-        pthread_mutex_lock(&gari__collector.lock);
+        gari__collector_lock();
         if (gari__collector.schedule.frozen)
             gari__runs_walk(make_candidates, NULL);
         gari__store_relaxed(&gari__collector.schedule.frozen, 0);
@@ -62,7 +62,7 @@ void gari_unfreeze(void)
          * them. */
         for (int which = 0; which < GARI__PASSES; which++)
             gari__collector.pass[which].frozen = 0;
-        pthread_mutex_unlock(&gari__collector.lock);
+        gari__collector_unlock();
         gari__upcall_wake();
     }
     gari__leave(self);
@@ -88,9 +88,11 @@ size_t gari_get_freeze_count(void)
     size_t count = 0;
     struct gari__object_thread *self = enter("gari_get_freeze_count", &allowed);
     if (allowed && gari__load_relaxed(&gari__collector.schedule.frozen)) {
-        pthread_mutex_lock(&gari__collector.lock); /* one walk at a time */
+        gari__collector_lock(); /* one walk at a time */
+        gari__collector_rest(false);
         gari__runs_walk(count_frozen, &count);
-        pthread_mutex_unlock(&gari__collector.lock);
+        gari__collector_resume();
+        gari__collector_unlock();
     }
     gari__leave(self);
     return count;

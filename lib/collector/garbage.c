@@ -36,21 +36,21 @@ void gari_objects_release(gari_objects *objects)
 
 bool gari__garbage_room(size_t more)
 {
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     bool enough = gari__objects_room(&garbage.list, &garbage.room, more);
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
     return enough;
 }
 
 bool gari__garbage_add(gari_object *object)
 {
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     bool listed = gari__objects_room(&garbage.list, &garbage.room, 1);
     if (listed) {
         gari__count_up(object, "the garbage list");
         garbage.list.items[garbage.list.count++] = object;
     }
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
     return listed;
 }
 
@@ -59,7 +59,7 @@ int gari_garbage_get(gari_objects *objects)
     size_t room = 0;
     bool enough = true;
     *objects = (gari_objects){0, NULL};
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     for (size_t i = 0; enough && i < garbage.list.count; i++) {
         enough = gari__objects_room(objects, &room, 1);
         if (enough) {
@@ -67,7 +67,7 @@ int gari_garbage_get(gari_objects *objects)
             objects->items[objects->count++] = garbage.list.items[i];
         }
     }
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
     if (enough)
         return 0;
     gari_objects_release(objects);
@@ -76,26 +76,36 @@ int gari_garbage_get(gari_objects *objects)
 
 size_t gari_garbage_count(void)
 {
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     size_t count = garbage.list.count;
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
     return count;
 }
 
 void gari_garbage_clear(void)
 {
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     gari_objects list = garbage.list;
     garbage.list = (gari_objects){0, NULL};
     garbage.room = 0;
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
     gari_objects_release(&list);
 }
 
 void gari__garbage_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
 {
-    pthread_mutex_lock(&garbage.lock);
+    gari__mutex_lock(&garbage.lock);
     for (size_t i = 0; i < garbage.list.count; i++)
         visit(garbage.list.items[i], arg);
-    pthread_mutex_unlock(&garbage.lock);
+    gari__mutex_unlock(&garbage.lock);
+}
+
+void gari__garbage_before_fork(void)
+{
+    gari__mutex_pass(&garbage.lock);
+}
+
+void gari__garbage_after_fork(void)
+{
+    gari__mutex_renew(&garbage.lock);
 }

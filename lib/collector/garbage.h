@@ -18,4 +18,7 @@ bool gari__garbage_add(gari_object *object);
 /* Calls visit for every object on the list, for the heap's check. */
 void gari__garbage_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
 
+void gari__garbage_before_fork(void);
+void gari__garbage_after_fork(void);
+
 #endif

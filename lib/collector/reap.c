@@ -1,5 +1,7 @@
 /* What follows the proof: the members are nobody's but ours. Nobody can reach them, nobody holds a
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
+#include "concurrency/cancel.h"
+#include "lib/collector/collector.h"
 #include "lib/collector/seeds.h"
 #include "lib/collector/walk.h"
 #include "lib/object/candidate.h"
@@ -36,14 +38,19 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
 
 size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
 {
-    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
-        gari_object *object = pass->members[pass->member].object;
+    for (; pass->member < pass->member_count && budget > 0; budget--) {
+        /* Counted first: in the child of a fork that comes in the callback the next one follows. */
+        gari_object *object = pass->members[pass->member++].object;
         const struct gari__shape *shape = gari__shape_of(object);
         GARI_OBSERVE(shape, object);
         if (!shape->type.dispose)
             continue;
         self->callbacks++;
+        gari__collector_rest(true);
+        int cancel = gari__cancel_off();
         shape->type.dispose(object);
+        gari__cancel_restore(cancel);
+        gari__collector_resume();
         self->callbacks--;
     }
     if (pass->member == pass->member_count) {
@@ -170,15 +177,17 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
             queue->at = to == GARI__EDGES_DONE ? 0 : to;
             if (to != GARI__EDGES_DONE)
                 continue;
+            pass->member++;
             if (!committing && shape->type.reclaim) {
                 /* Callbacks are called outside of sections. */
                 gari__section_end();
+                gari__collector_rest(true);
                 release_memory(&dropping, block, shape, object);
+                gari__collector_resume();
                 gari__section_begin();
             } else {
                 release_memory(&dropping, block, shape, object);
             }
-            pass->member++;
         }
         gari__section_end();
         budget -= room - left;
@@ -191,8 +200,11 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
     gari__own_add(&tally->freed_by_cycles, dropping.objects);
     gari__own_add(&tally->freed_bytes, dropping.bytes);
     gari__own_add(&tally->tracked_freed, dropping.objects);
-    if (self->pending)
+    if (self->pending) {
+        gari__collector_rest(true);
         budget = gari__deaths_run(self, budget > GARI__DEATH_BUDGET ? budget : GARI__DEATH_BUDGET);
+        gari__collector_resume();
+    }
     if (pass->member == pass->member_count) {
         pass->phase = GARI__END;
         pass->member_count = 0;

@@ -11,7 +11,6 @@
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
-#include <errno.h>
 #include <sched.h>
 
 /* Edges in one slice of the background thread, between two moments at which others get the lock. */
@@ -45,6 +44,7 @@ static struct {
     bool
         barred; /* a shutdown is going on: callbacks must not start the threads again; atomically */
     pthread_t thread;
+    pthread_t barrer; /* who shuts down */
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 /* Takes the lock, ahead of the mutators (help_collect). A helping mutator has it for no longer than
@@ -53,15 +53,19 @@ static void lock_first(void)
 {
     uint64_t begin = gari__now_ns();
     gari__store_relaxed(&gari__collector.wanted_ns, begin);
-    while (pthread_mutex_trylock(&gari__collector.lock) != 0) {
+    while (!gari__collector_trylock()) {
         if (gari__now_ns() - begin > LOCK_SPIN_NS) {
-            pthread_mutex_lock(&gari__collector.lock);
+            gari__collector_lock();
             break;
         }
         sched_yield();
     }
     gari__store_relaxed(&gari__collector.wanted_ns, 0);
 }
+
+/* The background thread's while it takes apart or frees what is dead: a fork waits for it, so that the
+ * child does not lose what it has in hand. Not for ever, for a callback may wait for the forking thread. */
+static pthread_mutex_t hands = PTHREAD_MUTEX_INITIALIZER;
 
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
@@ -71,15 +75,19 @@ static uint64_t work(struct gari__object_thread *self)
     bool much;
     do {
         /* First what is dead already: it may be all that made a collection look due. */
+        pthread_mutex_lock(&hands);
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
+        pthread_mutex_unlock(&hands);
         lock_first();
         slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
                                   &ticket);
-        pthread_mutex_unlock(&gari__collector.lock);
+        gari__collector_unlock();
         gari__events_deliver(self);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
+        pthread_mutex_lock(&hands);
         much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
+        pthread_mutex_unlock(&hands);
     } while (slice == GARI__SLICE_WORKED || much);
     if (slice == GARI__SLICE_WAITS)
         return 0;
@@ -93,17 +101,16 @@ static uint64_t work(struct gari__object_thread *self)
     }
     if (gari__finalizers_retry())
         return CANDIDATE_TICK_NS;
-    pthread_mutex_lock(&gari__collector.lock);
+    gari__collector_lock();
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_unlock();
     return candidates ? CANDIDATE_TICK_NS : UINT64_MAX;
 }
 
 static void sleep_for(uint64_t ns)
 {
     uint64_t at = gari__now_ns() + ns;
-    struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
-    pthread_mutex_lock(&worker.lock);
+    gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         GARI_PERTURB_AT("worker.sleep");
@@ -113,17 +120,16 @@ static void sleep_for(uint64_t ns)
         GARI_PERTURB_AT("worker.look");
         bool nothing = !gari__limbo_any() && !gari__candidates_any();
         while (nothing && !worker.kicked && !worker.stop)
-            pthread_cond_wait(&worker.wake, &worker.lock);
+            gari__cond_wait(&worker.wake, &worker.lock);
         gari__store_relaxed(&gari__collector_asleep, false);
     } else {
         while (!worker.kicked && !worker.stop &&
-               pthread_cond_clockwait(&worker.wake, &worker.lock, CLOCK_MONOTONIC, &until) !=
-                   ETIMEDOUT)
+               gari__cond_wait_until(&worker.wake, &worker.lock, at))
             ;
     }
     worker.kicked = false;
     gari__store_relaxed(&worker.asleep, false);
-    pthread_mutex_unlock(&worker.lock);
+    gari__mutex_unlock(&worker.lock);
 }
 
 static void *worker_main(void *unused)
@@ -140,9 +146,9 @@ static void *worker_main(void *unused)
         gari__fetch_add_acq_rel(&worker.turns, 1);
         uint64_t ns = work(self);
         gari__fetch_add_acq_rel(&worker.turns, 1);
-        pthread_mutex_lock(&worker.lock);
+        gari__mutex_lock(&worker.lock);
         bool stop = worker.stop;
-        pthread_mutex_unlock(&worker.lock);
+        gari__mutex_unlock(&worker.lock);
         if (stop)
             break;
         if (ns)
@@ -160,7 +166,7 @@ void gari__worker_ensure(const char *call)
          gari__now_ns() < gari__load_relaxed(&worker.retry_ns)))
         return;
     gari__fork_check(call);
-    pthread_mutex_lock(&worker.lock);
+    gari__mutex_lock(&worker.lock);
     if (!worker.started) {
         worker.stop = false;
         bool all = true;
@@ -176,7 +182,10 @@ void gari__worker_ensure(const char *call)
         gari__store_relaxed(&worker.retry_ns, all ? 0 : gari__now_ns() + RETRY_NS);
         gari__store_release(&worker.started, all);
     }
-    pthread_mutex_unlock(&worker.lock);
+    gari__mutex_unlock(&worker.lock);
+    /* In the child of a fork they have been waiting for a thread. */
+    if (gari__finalize_any())
+        gari__upcall_finalizers();
 }
 
 uint64_t gari__worker_turns(void)
@@ -186,20 +195,21 @@ uint64_t gari__worker_turns(void)
 
 void gari__worker_stop(void)
 {
-    pthread_mutex_lock(&worker.lock);
+    gari__mutex_lock(&worker.lock);
     bool has_thread = worker.has_thread;
     gari__store_relaxed(&worker.barred, true);
+    worker.barrer = pthread_self();
     worker.stop = true;
     pthread_cond_signal(&worker.wake);
-    pthread_mutex_unlock(&worker.lock);
+    gari__mutex_unlock(&worker.lock);
     if (has_thread)
         pthread_join(worker.thread, NULL);
     gari__grace_stop();
-    pthread_mutex_lock(&worker.lock);
+    gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.has_thread, false);
     gari__store_relaxed(&worker.retry_ns, 0);
     gari__store_release(&worker.started, false);
-    pthread_mutex_unlock(&worker.lock);
+    gari__mutex_unlock(&worker.lock);
 }
 
 void gari__worker_allow(void)
@@ -212,12 +222,48 @@ bool gari__worker_barred(void)
     return gari__load_relaxed(&worker.barred);
 }
 
+bool gari__worker_hands_before_fork(void)
+{
+    if (!gari__load_acquire(&worker.started) || pthread_equal(worker.thread, pthread_self()))
+        return false;
+    uint64_t begin = gari__now_ns();
+    while (pthread_mutex_trylock(&hands) != 0) {
+        if (gari__now_ns() - begin > GARI__FORK_PATIENCE_NS)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+void gari__worker_hands_after_fork(void)
+{
+    pthread_mutex_unlock(&hands);
+}
+
+void gari__worker_before_fork(void)
+{
+    gari__mutex_pass(&worker.lock);
+}
+
+void gari__worker_after_fork(void)
+{
+    gari__mutex_renew(&worker.lock);
+    gari__cond_renew(&worker.wake);
+    gari__mutex_renew(&hands);
+    worker.turns += worker.turns % 2;
+    worker.started = worker.has_thread = worker.kicked = worker.stop = worker.asleep = false;
+    if (worker.barred && !pthread_equal(worker.barrer, pthread_self()))
+        worker.barred = false;
+    /* As if the thread slept: the first who makes work starts it. */
+    gari__store_relaxed(&gari__collector_asleep, true);
+}
+
 void gari__worker_kick(void)
 {
-    pthread_mutex_lock(&worker.lock);
+    gari__mutex_lock(&worker.lock);
     worker.kicked = true;
     pthread_cond_signal(&worker.wake);
-    pthread_mutex_unlock(&worker.lock);
+    gari__mutex_unlock(&worker.lock);
 }
 
 void gari__upcall_wake(void)
@@ -268,7 +314,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
                         : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
                                                   : 4 * HELP_WAIT_NS;
-    while (is_wanted(now) || pthread_mutex_trylock(&gari__collector.lock) != 0) {
+    while (is_wanted(now) || !gari__collector_trylock()) {
         if (now - begin >= patience) {
             if (patience)
                 note_help(begin);
@@ -278,7 +324,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
         now = gari__now_ns();
     }
     enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_unlock();
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
     if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
         (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))

@@ -19,6 +19,7 @@
 static inline struct gari__object_thread *gari__lock(pthread_mutex_t *lock, const char *call)
 {
     struct gari__object_thread *self = gari__enter(call);
+    gari__container_begin(self);
     pthread_mutex_lock(lock);
     GARI_PERTURB_POINT();
     return self;
@@ -28,6 +29,7 @@ static inline void gari__unlock(struct gari__object_thread *self, pthread_mutex_
 {
     GARI_PERTURB_POINT();
     pthread_mutex_unlock(lock);
+    gari__container_end(self);
     gari__settle(self, NULL);
     gari__leave(self);
 }

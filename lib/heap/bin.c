@@ -33,7 +33,10 @@ static bool refill_from_block(struct gari__bin *bin)
     bin->free = gari__block_take_freed(bin->block);
     if (bin->free == 0) {
         uint32_t wanted = CARVE_BYTES / bin->slot_size;
-        gari__block_carve(bin->block, wanted ? wanted : 1, &bin->free);
+        uint32_t head = 0;
+        gari__block_carve(bin->block, wanted ? wanted : 1, &head);
+        /* Release: in the child of a fork no slot is listed here that has not been carved. */
+        gari__store_release(&bin->free, head);
     }
     return bin->free != 0;
 }
@@ -75,13 +78,43 @@ void gari__bins_disown(struct gari__heap_thread *self)
 {
     for (size_t i = 0; i < GARI__BIN_LISTS; i++) {
         for (struct gari__bin *bin = self->bins[i]; bin; bin = bin->next) {
-            if (bin->block)
-                gari__block_disown(bin->block, bin->free);
-            bin->block = NULL;
+            struct gari__block *block = bin->block;
+            uint32_t head = bin->free;
+            /* First: in the child of a fork what is listed here is nobody else's. */
             bin->free = 0;
+            bin->block = NULL;
             bin->next_pages = bin->kind->first_pages;
+            if (block)
+                gari__block_disown(block, head);
         }
     }
+}
+
+static bool has_block(const struct gari__heap_thread *thread, const struct gari__bin *like)
+{
+    const struct gari__bin *bin = NULL;
+    if (thread)
+        bin = thread->bins[(uintptr_t)like->kind / 64 % GARI__BIN_LISTS];
+    while (bin && bin->kind != like->kind)
+        bin = bin->next;
+    return bin && bin->block == like->block;
+}
+
+void gari__bins_after_fork(struct gari__heap_thread *gone, const struct gari__heap_thread *self)
+{
+    for (size_t i = 0; i < GARI__BIN_LISTS; i++) {
+        for (struct gari__bin *bin = gone->bins[i]; bin; bin = bin->next) {
+            /* It may have been about to forget a block that it had given up; then its own list is empty,
+             * and the block may have another owner, or another kind, by now. */
+            if (bin->block &&
+                (gari__load_relaxed(&bin->block->kind) != bin->kind || has_block(self, bin) ||
+                 GARI__FREED_STATE(gari__load_relaxed(&bin->block->freed)) != GARI__OWNED)) {
+                bin->block = NULL;
+                bin->free = 0;
+            }
+        }
+    }
+    gari__bins_disown(gone);
 }
 
 struct gari__tally gari__tally_sum(void)

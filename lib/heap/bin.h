@@ -57,6 +57,9 @@ struct gari__block *gari__block_for_one(struct gari__kind *kind, size_t size, si
 /* Gives up all blocks of the thread's bins. */
 void gari__bins_disown(struct gari__heap_thread *self);
 
+/* The same in the child of a fork, for a thread that does not exist there. */
+void gari__bins_after_fork(struct gari__heap_thread *gone, const struct gari__heap_thread *self);
+
 /* Sums the tallies of all threads, past and present. */
 struct gari__tally gari__tally_sum(void);
 

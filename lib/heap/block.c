@@ -14,7 +14,7 @@ static struct gari__block *pool;
 
 static struct gari__block *descriptor_new(void)
 {
-    pthread_mutex_lock(&pool_lock);
+    gari__mutex_lock(&pool_lock);
     if (!pool) {
         struct gari__block *more =
             gari__memory_new(DESCRIPTORS_AT_ONCE * sizeof(struct gari__block));
@@ -26,16 +26,16 @@ static struct gari__block *descriptor_new(void)
     struct gari__block *block = pool;
     if (block)
         pool = block->partial_next;
-    pthread_mutex_unlock(&pool_lock);
+    gari__mutex_unlock(&pool_lock);
     return block;
 }
 
 static void descriptor_free(struct gari__block *block)
 {
-    pthread_mutex_lock(&pool_lock);
+    gari__mutex_lock(&pool_lock);
     block->partial_next = pool;
     pool = block;
-    pthread_mutex_unlock(&pool_lock);
+    gari__mutex_unlock(&pool_lock);
 }
 
 static size_t side_array(size_t slots)
@@ -145,7 +145,7 @@ static void link_partial(struct gari__kind *kind, struct gari__block *block)
 static void settle(struct gari__kind *kind, struct gari__block *block, unsigned spares)
 {
     bool release = false;
-    pthread_mutex_lock(&kind->lock);
+    gari__mutex_lock(&kind->lock);
     /* First the kind (acquire: pairs with gari__block_new), then the state: a descriptor in its next
      * life must not be taken for a partial block because its state was read in the last one. */
     bool same = gari__load_acquire(&block->kind) == kind;
@@ -164,7 +164,7 @@ static void settle(struct gari__kind *kind, struct gari__block *block, unsigned 
             gari__store_relaxed(&block->kind, NULL);
         }
     }
-    pthread_mutex_unlock(&kind->lock);
+    gari__mutex_unlock(&kind->lock);
     if (release) {
         gari__memory_free(block->weak);
 #ifdef GARI_CHECKED
@@ -259,7 +259,7 @@ void gari__block_disown(struct gari__block *block, uint32_t head)
 
 struct gari__block *gari__block_adopt(struct gari__kind *kind)
 {
-    pthread_mutex_lock(&kind->lock);
+    gari__mutex_lock(&kind->lock);
     struct gari__block *block = kind->partial;
     if (block) {
         unlink_partial(kind, block);
@@ -269,18 +269,18 @@ struct gari__block *gari__block_adopt(struct gari__kind *kind)
             GARI__FREED(GARI__OWNED, GARI__FREED_COUNT(old), GARI__FREED_HEAD(old))))
             ;
     }
-    pthread_mutex_unlock(&kind->lock);
+    gari__mutex_unlock(&kind->lock);
     return block;
 }
 
 void gari__block_set_scratch(struct gari__block *block, int pass, uint32_t *scratch)
 {
     struct gari__kind *kind = gari__load_relaxed(&block->kind);
-    pthread_mutex_lock(&kind->lock);
+    gari__mutex_lock(&kind->lock);
     gari__store_relaxed(&block->scratch[pass], scratch);
     /* Release: pairs with gari__block_is_quiet. */
     gari__store_release(&block->scratched[pass], scratch != NULL);
-    pthread_mutex_unlock(&kind->lock);
+    gari__mutex_unlock(&kind->lock);
     if (!scratch)
         settle(kind, block, spares_of(kind));
 }
@@ -293,13 +293,35 @@ void gari__block_unhold(struct gari__kind *kind, struct gari__block *block)
 void gari__kind_trim(struct gari__kind *kind)
 {
     for (;;) {
-        pthread_mutex_lock(&kind->lock);
+        gari__mutex_lock(&kind->lock);
         struct gari__block *block = kind->partial;
         while (block && (!block->counted_empty || is_held(block)))
             block = block->partial_next;
-        pthread_mutex_unlock(&kind->lock);
+        gari__mutex_unlock(&kind->lock);
         if (!block)
             return;
         settle(kind, block, 0);
     }
+}
+
+void gari__kind_before_fork(struct gari__kind *kind, void *unused)
+{
+    (void)unused;
+    gari__mutex_pass(&kind->lock);
+}
+
+void gari__kind_after_fork(struct gari__kind *kind, void *unused)
+{
+    (void)unused;
+    gari__mutex_renew(&kind->lock);
+}
+
+void gari__blocks_before_fork(void)
+{
+    gari__mutex_pass(&pool_lock);
+}
+
+void gari__blocks_after_fork(void)
+{
+    gari__mutex_renew(&pool_lock);
 }

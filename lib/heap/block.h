@@ -24,9 +24,8 @@
 #ifndef GARI_HEAP_BLOCK_H
 #define GARI_HEAP_BLOCK_H
 
+#include "concurrency/lock.h"
 #include "lib/heap/segment.h"
-
-#include <pthread.h>
 
 /* Runs of objects that wait for the same thing, linked through side[]. */
 enum gari__waits {
@@ -168,6 +167,11 @@ static inline bool gari__block_is_quiet(const struct gari__block *block)
 
 /* Gives the kind's spare empty blocks back. */
 void gari__kind_trim(struct gari__kind *kind);
+
+void gari__kind_before_fork(struct gari__kind *kind, void *unused);
+void gari__kind_after_fork(struct gari__kind *kind, void *unused);
+void gari__blocks_before_fork(void);
+void gari__blocks_after_fork(void);
 
 static inline uint32_t gari__slot_of(const struct gari__block *block, const void *object)
 {

@@ -1,10 +1,9 @@
 #include "lib/heap/segment.h"
 
+#include "concurrency/lock.h"
 #include "concurrency/perturb.h"
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
-
-#include <pthread.h>
 
 _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
 
@@ -157,13 +156,13 @@ static char *new_run(struct gari__block *block, size_t pages)
 char *gari__run_new(struct gari__block *block, size_t pages, size_t limit)
 {
     char *run = NULL;
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     size_t now = gari__load_relaxed(&bytes) + pages * GARI__PAGE_SIZE;
     if (limit == 0 || now <= limit)
         run = pages > GARI__RUN_MAX ? new_mapping(block, pages) : new_run(block, pages);
     if (run)
         account(now);
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
     return run;
 }
 
@@ -171,7 +170,7 @@ void gari__run_free(char *run, size_t pages)
 {
     struct gari__segment *segment =
         (struct gari__segment *)((uintptr_t)run & ~(GARI__SEGMENT_SIZE - 1));
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
     if (segment->for_one) {
         unmap_segment(segment);
@@ -186,7 +185,7 @@ void gari__run_free(char *run, size_t pages)
                 empty_segments++;
         }
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
 }
 
 size_t gari__heap_bytes(void)
@@ -211,41 +210,82 @@ static void walk_segment(struct gari__segment *segment,
     }
 }
 
+/* As a lock of lock.h: a fork waits for those that have begun, and others wait for it. */
+static void walk_begin(void)
+{
+    if (gari__unlikely(gari__load_relaxed(&gari__forking)) && gari__locks_held == 0 &&
+        gari__gate_is_shut())
+        gari__gate_wait();
+    pthread_rwlock_wrlock(&walks);
+    gari__locks_held++;
+}
+
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
-    pthread_rwlock_wrlock(&walks);
-    pthread_mutex_lock(&lock);
+    walk_begin();
+    gari__mutex_lock(&lock);
     walk_next = segments;
     while (walk_next) {
         struct gari__segment *segment = walk_next;
         walk_next = segment->next;
         walk_segment(segment, visit, arg);
         /* Threads that want a run do not wait for the whole walk. */
-        pthread_mutex_unlock(&lock);
-        pthread_mutex_lock(&lock);
+        gari__mutex_unlock(&lock);
+        gari__mutex_lock(&lock);
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
+    gari__locks_held--;
     pthread_rwlock_unlock(&walks);
 }
 
 bool gari__walks_bar(void)
 {
-    return GARI_MUTANT(LATE_IN_WALK) || pthread_rwlock_tryrdlock(&walks) == 0;
+    if (GARI_MUTANT(LATE_IN_WALK))
+        return true;
+    if (pthread_rwlock_tryrdlock(&walks) != 0)
+        return false;
+    if (gari__unlikely(gari__load_relaxed(&gari__forking)) && gari__gate_is_shut() &&
+        gari__locks_held == 0) {
+        pthread_rwlock_unlock(&walks);
+        return false;
+    }
+    gari__locks_held++;
+    return true;
 }
 
 void gari__walks_allow(void)
 {
-    if (!GARI_MUTANT(LATE_IN_WALK))
-        pthread_rwlock_unlock(&walks);
+    if (GARI_MUTANT(LATE_IN_WALK))
+        return;
+    gari__locks_held--;
+    pthread_rwlock_unlock(&walks);
 }
 
 unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
                              void *arg)
 {
-    pthread_mutex_lock(&lock);
+    gari__mutex_lock(&lock);
     for (const struct gari__segment *segment = segments; segment; segment = segment->next)
         visit(segment, arg);
     unsigned empty = empty_segments;
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
     return empty;
+}
+
+void gari__walks_before_fork(void)
+{
+    pthread_rwlock_wrlock(&walks);
+    pthread_rwlock_unlock(&walks);
+}
+
+void gari__segments_before_fork(void)
+{
+    gari__mutex_pass(&lock);
+}
+
+void gari__segments_after_fork(void)
+{
+    gari__mutex_renew(&lock);
+    walks = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+    walk_next = NULL;
 }

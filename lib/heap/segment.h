@@ -55,6 +55,11 @@ bool gari__is_heap(const void *address);
 bool gari__walks_bar(void);
 void gari__walks_allow(void);
 
+/* Waits until nobody keeps walks out, and nobody walks. */
+void gari__walks_before_fork(void);
+void gari__segments_before_fork(void);
+void gari__segments_after_fork(void);
+
 static inline struct gari__block *gari__block_of(const void *object)
 {
     uintptr_t address = (uintptr_t)object;

@@ -264,11 +264,11 @@ size_t gari_check_heap(const gari_check *how)
     }
     gari__worker_stop();
     gari__finalizers_stop();
-    pthread_mutex_lock(&gari__collector.lock);
+    gari__collector_lock();
     gari__drive_idle(self);
     struct gari__check check = {.how = how};
     size_t found = check_all(&check);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_unlock();
     gari__worker_allow();
     gari__worker_ensure("gari_check_heap");
     if (gari__finalize_any() && !gari__load_relaxed(&gari__finalize_queued_only))

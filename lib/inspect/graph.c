@@ -98,11 +98,13 @@ static int walk(const char *call, struct search *search)
     }
     if (gari__in_section())
         gari__fatal("%s called inside a read section: it may wait for that section to end", call);
-    pthread_mutex_lock(&gari__collector.lock);
+    gari__collector_lock();
     if (!GARI_MUTANT(WALK_IN_PROOF))
         gari__drive_proofs(self);
+    gari__collector_rest(false);
     gari__runs_walk(search_block, search);
-    pthread_mutex_unlock(&gari__collector.lock);
+    gari__collector_resume();
+    gari__collector_unlock();
     gari__events_deliver(self);
     if (search->out_of_memory)
         gari_objects_release(search->found);

@@ -1,4 +1,5 @@
 /* The end: no threads, no garbage, and a list of what is left. */
+#include "concurrency/cancel.h"
 #include "concurrency/fatal.h"
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
@@ -82,6 +83,7 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     struct gari__object_thread *self = gari__enter("gari_shutdown");
     if (self->collecting || self->callbacks || self->reporting)
         gari__fatal("gari_shutdown called from a callback");
+    int cancel = gari__cancel_off(); /* joining is a cancellation point */
     gari__worker_stop();
     unsigned debug = gari_get_debug();
     gari_set_debug(debug & ~GARI_DEBUG_SAVEALL); /* now all is to be freed */
@@ -113,5 +115,6 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     gari__stress_restart();
     gari__store_relaxed(&gari__collector.used, false);
     gari__worker_allow();
+    gari__cancel_restore(cancel);
     return left;
 }

@@ -98,17 +98,19 @@ void gari__candidates_relieve(struct gari__object_thread *self)
         return;
     /* If somebody else is emptying the ring there is nothing to do; should it fill up all the same,
      * gari__suspect files one by one. */
-    if (pthread_mutex_trylock(&self->drain_lock) != 0)
+    gari__section_prepare();
+    if (!gari__mutex_trylock(&self->drain_lock))
         return;
     file_staged(self, self);
-    pthread_mutex_unlock(&self->drain_lock);
+    gari__mutex_unlock(&self->drain_lock);
 }
 
 void gari__candidates_file(struct gari__object_thread *self, struct gari__object_thread *of)
 {
-    pthread_mutex_lock(&of->drain_lock);
+    gari__section_prepare();
+    gari__mutex_lock(&of->drain_lock);
     file_staged(self, of);
-    pthread_mutex_unlock(&of->drain_lock);
+    gari__mutex_unlock(&of->drain_lock);
 }
 
 void gari__candidates_file_all(struct gari__object_thread *self)
@@ -124,8 +126,8 @@ void gari__candidates_quiesce(void)
 {
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
         struct gari__object_thread *of = (struct gari__object_thread *)t;
-        pthread_mutex_lock(&of->drain_lock);
-        pthread_mutex_unlock(&of->drain_lock);
+        gari__mutex_lock(&of->drain_lock);
+        gari__mutex_unlock(&of->drain_lock);
     }
 }
 
@@ -149,4 +151,19 @@ struct gari__block *gari__candidates_take_dirty(void)
 const struct gari__block *gari__candidates_first_dirty(void)
 {
     return gari__load_acquire(&dirty_blocks);
+}
+
+void gari__candidates_before_fork(void)
+{
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next)
+        gari__mutex_pass(&((struct gari__object_thread *)t)->drain_lock);
+}
+
+void gari__candidates_after_fork(struct gari__block *block)
+{
+    /* Whoever took it from the list holds the collector's lock; somebody may not have listed it yet. */
+    if (!block)
+        gari__store_relaxed(&dirty_blocks, NULL);
+    else if (gari__exchange_acq_rel(&block->dirty, false))
+        list_dirty(block);
 }

@@ -45,6 +45,10 @@ struct gari__block *gari__candidates_take_dirty(void);
 /* The first dirty block, for the heap's check, while nobody else is at work. */
 const struct gari__block *gari__candidates_first_dirty(void);
 
+void gari__candidates_before_fork(void);
+/* In the child: lists anew what is dirty. Called with NULL first, then for each block. */
+void gari__candidates_after_fork(struct gari__block *block);
+
 static inline bool gari__candidate_bit(const struct gari__block *block, uint32_t slot)
 {
     return gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64) & 1;

@@ -230,9 +230,9 @@ static gari_object *take_oldest(size_t most)
 static void shrink(size_t most)
 {
     for (;;) {
-        pthread_mutex_lock(&quarantine.lock);
+        gari__mutex_lock(&quarantine.lock);
         gari_object *object = take_oldest(most);
-        pthread_mutex_unlock(&quarantine.lock);
+        gari__mutex_unlock(&quarantine.lock);
         struct place place;
         if (!object || !find(object, &place))
             return;
@@ -245,7 +245,7 @@ static void shrink(size_t most)
 
 void gari__checked_quarantine(struct gari__block *block, uint32_t head)
 {
-    pthread_mutex_lock(&quarantine.lock);
+    gari__mutex_lock(&quarantine.lock);
     if (!quarantine.configured)
         configure();
     for (uint32_t slot = head, next; slot; slot = next) {
@@ -264,7 +264,7 @@ void gari__checked_quarantine(struct gari__block *block, uint32_t head)
         quarantine.bytes += body_of(&place);
     }
     size_t most = quarantine.most;
-    pthread_mutex_unlock(&quarantine.lock);
+    gari__mutex_unlock(&quarantine.lock);
     shrink(most);
 }
 
@@ -275,12 +275,22 @@ void gari__checked_release(void)
 
 void gari__checked_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
 {
-    pthread_mutex_lock(&quarantine.lock);
+    gari__mutex_lock(&quarantine.lock);
     struct place place;
     for (gari_object *object = quarantine.first; object && find(object, &place);
          object = place.checked->next)
         visit(object, arg);
-    pthread_mutex_unlock(&quarantine.lock);
+    gari__mutex_unlock(&quarantine.lock);
+}
+
+void gari__checked_before_fork(void)
+{
+    gari__mutex_pass(&quarantine.lock);
+}
+
+void gari__checked_after_fork(void)
+{
+    gari__mutex_renew(&quarantine.lock);
 }
 
 /* ---- Calls --------------------------------------------------------------------------------- */

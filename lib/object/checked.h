@@ -30,6 +30,8 @@ void gari__checked_quarantine(struct gari__block *block, uint32_t head);
 /* Puts all of them back. */
 void gari__checked_release(void);
 /* Calls visit for all of them. Nobody else is at work. */
+void gari__checked_before_fork(void);
+void gari__checked_after_fork(void);
 void gari__checked_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
 
 /* `object` is given to a call: an object it is, and not freed. */
@@ -65,6 +67,8 @@ const char *gari__checked_story(const gari_object *object);
 #define gari__checked_birth(object) ((void)0)
 #define gari__checked_death(object) ((void)0)
 #define gari__checked_release() ((void)0)
+#define gari__checked_before_fork() ((void)0)
+#define gari__checked_after_fork() ((void)0)
 #define gari__checked_object(object, call) ((void)0)
 #define gari__checked_field(field, call) ((void)0)
 #define gari__checked_stores(field) ((void)0)

@@ -1,5 +1,6 @@
 #include "lib/object/death.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
@@ -127,9 +128,11 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
         GARI_OBSERVE(shape, object);
     }
     if (shape->type.dispose && at == 0) {
+        int cancel = gari__cancel_off();
         self->callbacks++;
         shape->type.dispose(object);
         self->callbacks--;
+        gari__cancel_restore(cancel);
     }
     size_t walked = 0, before = self->edges_dropped;
     self->apart_late = shape->late;
@@ -164,11 +167,10 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
 /* Takes over a few of the dying objects that lie in the blocks. */
 static bool fetch_dying(struct gari__object_thread *self)
 {
-    if (!gari__waiting_any(GARI__DYING) || self->own_deaths_only ||
-        pthread_mutex_trylock(&pop_lock) != 0)
+    if (!gari__waiting_any(GARI__DYING) || self->own_deaths_only || !gari__mutex_trylock(&pop_lock))
         return false;
     struct gari__block *block = gari__waiting_pop_block(GARI__DYING);
-    pthread_mutex_unlock(&pop_lock);
+    gari__mutex_unlock(&pop_lock);
     if (!block)
         return false;
     uint32_t slot = gari__waiting_take(GARI__DYING, block);
@@ -280,4 +282,14 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
     self->own_deaths_only = self->never_help;
     run(self, GARI__DEATH_BUDGET, SETTLE);
     self->own_deaths_only = false;
+}
+
+void gari__deaths_before_fork(void)
+{
+    gari__mutex_pass(&pop_lock);
+}
+
+void gari__deaths_after_fork(void)
+{
+    gari__mutex_renew(&pop_lock);
 }

@@ -33,6 +33,9 @@ void gari__death_let_go(struct gari__object_thread *self, gari_object *object);
 /* Hands what was retired to limbo now. */
 void gari__death_flush(struct gari__object_thread *self);
 
+void gari__deaths_before_fork(void);
+void gari__deaths_after_fork(void);
+
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead);
 
 /* The end of every call that may have dropped a reference, after its section: deals with the object

@@ -1,5 +1,6 @@
 #include "lib/object/finalize.h"
 
+#include "concurrency/cancel.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/waiting.h"
@@ -60,11 +61,13 @@ bool gari__finalize_may_run_here(const struct gari__object_thread *self)
 
 static void call(struct gari__object_thread *self, void (*fn)(void *arg), void *arg)
 {
+    int cancel = gari__cancel_off();
     self->callbacks++;
     self->finalizing++;
     fn(arg);
     self->finalizing--;
     self->callbacks--;
+    gari__cancel_restore(cancel);
     gari__fetch_add_relaxed(&queue.called, 1);
 }
 
@@ -85,7 +88,7 @@ void gari__finalize_queue_callbacks(struct gari__callback *list)
     if (!list)
         return;
     uint64_t more = 0;
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     while (list) {
         struct gari__callback *next = list->next;
         list->next = NULL;
@@ -94,43 +97,44 @@ void gari__finalize_queue_callbacks(struct gari__callback *list)
         list = next;
         more++;
     }
-    pthread_mutex_unlock(&queue.lock);
+    gari__mutex_unlock(&queue.lock);
     note(more);
 }
 
 void gari__finalize_queue_set(struct gari__finalize_set *set)
 {
     set->next = NULL;
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     *queue.sets_end = set;
     queue.sets_end = &set->next;
-    pthread_mutex_unlock(&queue.lock);
+    gari__mutex_unlock(&queue.lock);
     note(1);
 }
 
 static struct gari__callback *pop_callback(void)
 {
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     struct gari__callback *first = queue.callbacks;
     if (first && (queue.callbacks = first->next) == NULL)
         queue.callbacks_end = &queue.callbacks;
-    pthread_mutex_unlock(&queue.lock);
+    gari__mutex_unlock(&queue.lock);
     return first;
 }
 
-static struct gari__finalize_set *pop_set(void)
+static struct gari__finalize_set *pop_set(struct gari__object_thread *self)
 {
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     struct gari__finalize_set *first = queue.sets;
     if (first && (queue.sets = first->next) == NULL)
         queue.sets_end = &queue.sets;
-    pthread_mutex_unlock(&queue.lock);
+    self->set_in_hand = first;
+    gari__mutex_unlock(&queue.lock);
     return first;
 }
 
 static gari_object *pop_object(void)
 {
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     if (!queue.slot) {
         queue.block = gari__waiting_pop_block(GARI__UNFINISHED);
         queue.slot = queue.block ? gari__waiting_take(GARI__UNFINISHED, queue.block) : 0;
@@ -140,7 +144,7 @@ static gari_object *pop_object(void)
         object = gari__slot_at(queue.block, queue.slot - 1);
         queue.slot = gari__load_relaxed(&queue.block->side[queue.slot - 1].link);
     }
-    pthread_mutex_unlock(&queue.lock);
+    gari__mutex_unlock(&queue.lock);
     return object;
 }
 
@@ -167,8 +171,9 @@ size_t gari__finalize_run(struct gari__object_thread *self, size_t most)
     size_t called = 0;
     while (called < most && gari__finalize_any()) {
         struct gari__callback *callback = pop_callback();
-        struct gari__finalize_set *set = callback ? NULL : pop_set();
+        struct gari__finalize_set *set = callback ? NULL : pop_set(self);
         gari_object *object = callback || set ? NULL : pop_object();
+        self->queued_call = true;
         if (callback) {
             if (gari__callback_begin(callback)) {
                 call(self, callback->fn, callback->arg);
@@ -177,6 +182,7 @@ size_t gari__finalize_run(struct gari__object_thread *self, size_t most)
             gari__callback_release(callback);
         } else if (set) {
             called += run_set(self, set, most - called);
+            self->set_in_hand = NULL;
             if (set->at < set->count) {
                 /* Counted anew, so below. */
                 gari__finalize_queue_set(set);
@@ -187,9 +193,11 @@ size_t gari__finalize_run(struct gari__object_thread *self, size_t most)
             gari__finalize_one(self, object);
             called++;
         } else {
+            self->queued_call = false;
             break;
         }
         gari__fetch_sub_acq_rel(&queue.waiting, 1);
+        self->queued_call = false;
         gari__settle(self, NULL);
     }
     return called;
@@ -221,10 +229,43 @@ void gari__finalize_sets_walk(const struct gari__finalize_set *set,
 const struct gari__block *gari__finalize_walk(void (*visit)(const gari_object *object, void *arg),
                                               void *arg, uint32_t *slot)
 {
-    pthread_mutex_lock(&queue.lock);
+    gari__mutex_lock(&queue.lock);
     gari__finalize_sets_walk(queue.sets, visit, arg);
     *slot = queue.slot;
     const struct gari__block *block = queue.slot ? queue.block : NULL;
-    pthread_mutex_unlock(&queue.lock);
+    gari__mutex_unlock(&queue.lock);
     return block;
+}
+
+void gari__finalize_before_fork(void)
+{
+    gari__mutex_pass(&queue.lock);
+}
+
+size_t gari__finalize_after_fork(const struct gari__object_thread *self)
+{
+    gari__mutex_renew(&queue.lock);
+    queue.waiting = self && self->queued_call;
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__finalize_set *set = ((struct gari__object_thread *)t)->set_in_hand;
+        if (set && gari__thread_is_gone(t)) {
+            /* The finalizer that it was in runs on in the parent; here the others follow. */
+            set->next = NULL;
+            *queue.sets_end = set;
+            queue.sets_end = &set->next;
+        }
+    }
+    size_t sets = self && self->set_in_hand;
+    for (struct gari__finalize_set *set = queue.sets; set; set = set->next, sets++)
+        queue.waiting++;
+    for (struct gari__callback *callback = queue.callbacks; callback; callback = callback->next)
+        queue.waiting++;
+    if (queue.slot)
+        queue.waiting += gari__waiting_count(queue.block, queue.slot);
+    return sets;
+}
+
+void gari__finalize_recount(size_t objects)
+{
+    queue.waiting += objects;
 }

@@ -72,6 +72,14 @@ void gari__finalize_sets_walk(const struct gari__finalize_set *set,
 const struct gari__block *gari__finalize_walk(void (*visit)(const gari_object *object, void *arg),
                                               void *arg, uint32_t *slot);
 
+/* ---- For a fork ---- */
+
+void gari__finalize_before_fork(void);
+/* In the child, before the records are forgotten: counts what is queued, but for the objects in the
+ * blocks' lists, which gari__finalize_recount adds. Returns the number of sets that are not finalized. */
+size_t gari__finalize_after_fork(const struct gari__object_thread *self);
+void gari__finalize_recount(size_t objects);
+
 /* Whether finalizers run only where the service calls gari_run_finalizers. */
 extern bool gari__finalize_queued_only;
 

@@ -3,6 +3,7 @@
 
 #include "concurrency/fatal.h"
 #include "concurrency/fault.h"
+#include "concurrency/lock.h"
 #include "lib/heap/memory.h"
 #include "lib/object/count.h"
 #include "lib/object/weak.h"
@@ -30,7 +31,7 @@ static struct {
 /* The record is called or detached: the registry's hold on it ends. */
 static void forget(struct record *record)
 {
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     bool registered = record->registered;
     if (registered) {
         *(record->newer ? &record->newer->older : &registry.newest) = record->older;
@@ -38,7 +39,7 @@ static void forget(struct record *record)
             record->older->newer = record->newer;
         record->registered = false;
     }
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
     if (registered)
         gari__callback_release(&record->callback);
 }
@@ -62,7 +63,7 @@ static bool give_up(struct record *record)
 void gari__finalizers_at_exit(void)
 {
     for (;;) {
-        pthread_mutex_lock(&registry.lock);
+        gari__mutex_lock(&registry.lock);
         struct record *record = registry.newest;
         while (record && !record->at_exit)
             record = record->older;
@@ -70,7 +71,7 @@ void gari__finalizers_at_exit(void)
             record->at_exit = false;
             gari__fetch_add_relaxed(&record->callback.refs, 1);
         }
-        pthread_mutex_unlock(&registry.lock);
+        gari__mutex_unlock(&registry.lock);
         if (!record)
             return;
         if (give_up(record))
@@ -89,23 +90,23 @@ static void at_exit(void)
 /* That at_exit will be called. */
 static bool prepare_exit(void)
 {
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     if (!registry.process && !gari__fault(GARI__FAULT_EXIT) && atexit(at_exit) == 0)
         registry.process = getpid();
     bool ready = registry.process != 0;
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
     return ready;
 }
 
 static void enroll(struct record *record)
 {
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     record->registered = record->at_exit = true;
     record->older = registry.newest;
     if (record->older)
         record->older->newer = record;
     registry.newest = record;
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
 }
 
 static void let_go(void *self)
@@ -173,7 +174,17 @@ bool gari_finalize_alive(const gari_finalize *finalize)
 void gari_finalize_set_atexit(gari_finalize *finalize, bool at_exit)
 {
     struct record *record = finalize->record_;
-    pthread_mutex_lock(&registry.lock);
+    gari__mutex_lock(&registry.lock);
     record->at_exit = at_exit && record->registered;
-    pthread_mutex_unlock(&registry.lock);
+    gari__mutex_unlock(&registry.lock);
+}
+
+void gari__finalizers_before_fork(void)
+{
+    gari__mutex_pass(&registry.lock);
+}
+
+void gari__finalizers_after_fork(void)
+{
+    gari__mutex_renew(&registry.lock);
 }

@@ -2,6 +2,7 @@
 #ifndef GARI_OBJECT_FREE_H
 #define GARI_OBJECT_FREE_H
 
+#include "concurrency/cancel.h"
 #include "concurrency/perturb.h"
 #include "concurrency/sanitizer.h"
 #include "lib/object/count.h"
@@ -30,8 +31,11 @@ static GARI__INLINE void gari__free_slot(struct gari__free_run *run, struct gari
                                          const struct gari__shape *shape, gari_object *object)
 {
     uint32_t slot = gari__slot_of(block, object);
-    if (gari__unlikely(shape->type.reclaim != NULL))
+    if (gari__unlikely(shape->type.reclaim != NULL)) {
+        int cancel = gari__cancel_off();
         shape->type.reclaim(object);
+        gari__cancel_restore(cancel);
+    }
 #if defined(GARI_PERTURB) || defined(GARI_CHECKED) || defined(GARI__ASAN)
     size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
                                    : gari__size_of(shape, object) - sizeof(gari_object);

@@ -1,5 +1,6 @@
 #include "lib/object/limbo.h"
 
+#include "concurrency/cancel.h"
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
 #include "lib/heap/memory.h"
@@ -77,18 +78,18 @@ static void seal(void)
 
 void gari__limbo_seal(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     seal();
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
 }
 
 void gari__limbo_seal_idle(void)
 {
-    if (pthread_mutex_trylock(&limbo.lock) != 0)
+    if (!gari__mutex_trylock(&limbo.lock))
         return;
     if (limbo.count == 0)
         seal();
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
 }
 
 void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block, uint32_t head,
@@ -105,9 +106,9 @@ void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block
     if (self->unsealed < SEAL_BYTES)
         return;
     /* Somebody who holds the lock seals or frees; the next note will try again. */
-    if (pthread_mutex_trylock(&limbo.lock) == 0) {
+    if (gari__mutex_trylock(&limbo.lock)) {
         seal();
-        pthread_mutex_unlock(&limbo.lock);
+        gari__mutex_unlock(&limbo.lock);
         self->unsealed = 0;
     }
 }
@@ -203,14 +204,17 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     const struct gari__shape *shape = gari__shape_of_block(block);
     if (shape->late && block->slots > 1) {
         uint32_t first = block->batch_head;
-        pthread_mutex_lock(&limbo.lock);
+        gari__mutex_lock(&limbo.lock);
         block->in_batch = false;
-        pthread_mutex_unlock(&limbo.lock);
+        self->ripe_block = NULL;
+        gari__mutex_unlock(&limbo.lock);
         return gari__late_free(self, block, first, budget);
     }
     struct gari__free_run run = {0};
     uint32_t slot = block->batch_head;
     size_t objects = 0;
+    if (shape->type.reclaim)
+        self->ripe_objects = gari__waiting_count(block, slot);
     while (slot && budget > 0) {
         size_t swept = 1;
         if (shape->tracked && block->slots == 1) {
@@ -230,7 +234,7 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
         self->callbacks--;
     }
     uint64_t bytes = objects * gari__slot_bytes(block);
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     block->batch_head = slot;
     if (slot) {
         block->batch_next = limbo.ripe;
@@ -238,7 +242,8 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     } else {
         block->in_batch = false;
     }
-    pthread_mutex_unlock(&limbo.lock);
+    self->ripe_block = NULL;
+    gari__mutex_unlock(&limbo.lock);
     /* Last: with all its slots free the block may go. */
     gari__free_run_flush(&run);
     gari__own_add(&self->heap.tally.limbo_out_bytes, bytes);
@@ -249,7 +254,7 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
 
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
 {
-    while (budget > 0 && pthread_mutex_trylock(&limbo.lock) == 0) {
+    while (budget > 0 && gari__mutex_trylock(&limbo.lock)) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
         struct gari__block *block = NULL, *again = NULL;
@@ -259,10 +264,15 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
             limbo.ripe = block->batch_next;
         else if (gari__waiting_any(GARI__RIPE))
             again = gari__waiting_pop_block(GARI__RIPE);
-        pthread_mutex_unlock(&limbo.lock);
+        self->ripe_block = block;
+        gari__mutex_unlock(&limbo.lock);
         if (call) {
             self->callbacks++;
+            int cancel = gari__cancel_off();
+            self->deferred_call = true;
             call->fn(call->arg);
+            self->deferred_call = false;
+            gari__cancel_restore(cancel);
             self->callbacks--;
             gari__memory_free(call);
             gari__fetch_sub_relaxed(&limbo.deferred_count, 1);
@@ -308,18 +318,18 @@ bool gari__limbo_any(void)
 
 bool gari__limbo_ripe(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     ripen();
     bool ripe = limbo.ripe || limbo.ripe_deferred || gari__waiting_any(GARI__RIPE);
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
     return ripe;
 }
 
 uint64_t gari__limbo_last_ticket(void)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     uint64_t ticket = limbo.last_ticket;
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
     return ticket;
 }
 
@@ -332,7 +342,7 @@ struct gari__limbo_stats gari__limbo_read_stats(void)
 
 void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg)
 {
-    pthread_mutex_lock(&limbo.lock);
+    gari__mutex_lock(&limbo.lock);
     const struct gari__block *block;
     for (unsigned i = 0; i < limbo.count; i++)
         for (block = limbo.batches[(limbo.first + i) % BATCHES].blocks; block;
@@ -340,7 +350,7 @@ void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg),
             visit(block, arg);
     for (block = limbo.ripe; block; block = block->batch_next)
         visit(block, arg);
-    pthread_mutex_unlock(&limbo.lock);
+    gari__mutex_unlock(&limbo.lock);
 }
 
 int gari_defer(void (*fn)(void *arg), void *arg)
@@ -351,14 +361,67 @@ int gari_defer(void (*fn)(void *arg), void *arg)
         call->fn = fn;
         call->arg = arg;
         gari__fetch_add_relaxed(&limbo.deferred_count, 1);
-        pthread_mutex_lock(&limbo.lock);
+        gari__mutex_lock(&limbo.lock);
         call->next = limbo.deferred;
         limbo.deferred = call;
         if (++limbo.unsealed_deferred >= SEAL_DEFERRED)
             seal();
-        pthread_mutex_unlock(&limbo.lock);
+        gari__mutex_unlock(&limbo.lock);
         gari__upcall_wake();
     }
     gari__leave(self);
     return call ? 0 : ENOMEM;
+}
+
+void gari__limbo_before_fork(void)
+{
+    gari__mutex_pass(&limbo.lock);
+}
+
+static void recount_blocks(const struct gari__block *block)
+{
+    for (; block; block = block->batch_next)
+        gari__limbo_recount(block, gari__waiting_count(block, block->batch_head));
+}
+
+static void recount_calls(const struct deferred *call)
+{
+    for (; call; call = call->next)
+        limbo.deferred_count++;
+}
+
+void gari__limbo_after_fork(const struct gari__object_thread *self)
+{
+    gari__mutex_renew(&limbo.lock);
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__block *block = ((struct gari__object_thread *)t)->ripe_block;
+        if (block && gari__thread_is_gone(t)) {
+            /* In what order its slots are linked, only that thread knew. */
+            block->in_batch = false;
+            block->batch_head = 0;
+        }
+    }
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__tally *tally = &((struct gari__heap_thread *)t)->tally;
+        tally->limbo_in = tally->limbo_in_bytes = tally->limbo_out = tally->limbo_out_bytes = 0;
+    }
+    limbo.deferred_count = self && self->deferred_call;
+    if (self && self->ripe_block)
+        gari__limbo_recount(self->ripe_block, self->ripe_objects);
+    for (unsigned i = 0; i < limbo.count; i++) {
+        const struct batch *batch = &limbo.batches[(limbo.first + i) % BATCHES];
+        recount_blocks(batch->blocks);
+        recount_calls(batch->deferred);
+    }
+    recount_blocks(limbo.ripe);
+    recount_calls(limbo.ripe_deferred);
+    recount_calls(limbo.deferred);
+}
+
+void gari__limbo_recount(const struct gari__block *block, size_t objects)
+{
+    /* Whosoever's: only the sums count. */
+    struct gari__tally *tally = &((struct gari__heap_thread *)gari__thread_first())->tally;
+    gari__own_add(&tally->limbo_in, objects);
+    gari__own_add(&tally->limbo_in_bytes, objects * gari__slot_bytes(block));
 }

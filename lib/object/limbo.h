@@ -46,4 +46,10 @@ struct gari__limbo_stats gari__limbo_read_stats(void);
 /* Calls visit for every block of a batch, for the heap's check, while nobody else is at work. */
 void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg);
 
+void gari__limbo_before_fork(void);
+/* In the child, before the records are forgotten: counts what waits, but for what lies in the blocks'
+ * own lists, which gari__limbo_recount adds. `self` is the forking thread's record or NULL. */
+void gari__limbo_after_fork(const struct gari__object_thread *self);
+void gari__limbo_recount(const struct gari__block *block, size_t objects);
+
 #endif

@@ -127,10 +127,10 @@ static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
         if (!bin)
             return false;
     }
-    self->cache[at].type = type;
     self->cache[at].shape = shape;
     self->cache[at].bin = bin;
     self->cache[at].first_word = shape->first_word;
+    gari__store_relaxed(&self->cache[at].type, type);
     return true;
 }
 
@@ -144,7 +144,8 @@ static __attribute__((noinline)) void *new_slowly(const gari_type *type)
     struct gari__object_thread *self = gari__enter("gari_new");
     size_t at = cache_index(type);
     void *object = NULL;
-    if ((self->cache[at].type == type && type) || remember(self, type, at, "gari_new")) {
+    if ((gari__load_relaxed(&self->cache[at].type) == type && type) ||
+        remember(self, type, at, "gari_new")) {
         struct gari__shape *shape = self->cache[at].shape;
         struct gari__bin *bin = self->cache[at].bin;
         if (shape->has_items)
@@ -194,7 +195,7 @@ void *gari_new(const gari_type *type)
         return new_slowly(type);
     const struct gari__cached *cached = &self->cache[cache_index(type)];
     const struct gari__bin *bin = cached->bin;
-    if (gari__unlikely(cached->type != type || !bin || !bin->free))
+    if (gari__unlikely(gari__load_relaxed(&cached->type) != type || !bin || !bin->free))
         return new_slowly(type);
     uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
     struct gari__tally *tally = &self->heap.tally;
@@ -217,7 +218,8 @@ void *gari_new_items(const gari_type *type, size_t length)
     struct gari__object_thread *self = gari__enter("gari_new_items");
     size_t at = cache_index(type);
     void *object = NULL;
-    if ((self->cache[at].type == type && type) || remember(self, type, at, "gari_new_items")) {
+    if ((gari__load_relaxed(&self->cache[at].type) == type && type) ||
+        remember(self, type, at, "gari_new_items")) {
         struct gari__shape *shape = self->cache[at].shape;
         if (!shape->has_items)
             gari__fatal("gari_new_items: type '%s' has no trailing array; use gari_new",

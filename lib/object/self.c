@@ -34,6 +34,45 @@ static void detach(struct gari__thread *record)
     self->calls_setting = 0;
 }
 
+void gari__records_before_fork(void)
+{
+    gari__threads_before_fork();
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__object_thread *of = (struct gari__object_thread *)t;
+        while (gari__load_seq_cst(&of->in_container))
+            sched_yield();
+    }
+}
+
+/* What the thread had in its hands is lost, as is what it had in its variables. Its candidates are in
+ * its ring, which anybody may empty. */
+static void forget(struct gari__object_thread *gone)
+{
+    gone->pending = 0;
+    gone->run_count = 0;
+    gone->claimed_base = 0;
+    gone->unwinding = gone->collecting = gone->reporting = gone->reporting_asked = false;
+    gone->own_deaths_only = gone->never_help = false;
+    gone->callbacks = gone->finalizing = 0;
+    gone->alarm = 0;
+    gone->run_load = gone->unsealed = 0;
+    gone->ripe_block = NULL;
+    gone->set_in_hand = NULL;
+    gone->deferred_call = gone->queued_call = gone->promised = gone->in_container = false;
+    gari__bins_after_fork(&gone->heap, (struct gari__heap_thread *)gari__self);
+}
+
+void gari__records_after_fork(void)
+{
+    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
+        struct gari__object_thread *of = (struct gari__object_thread *)t;
+        gari__mutex_renew(&of->drain_lock);
+        if (gari__thread_is_gone(t))
+            forget(of);
+    }
+    gari__threads_after_fork();
+}
+
 static void set_up(void)
 {
     static const struct gari__thread_layout layout = {

@@ -4,6 +4,8 @@
 #ifndef GARI_OBJECT_SELF_H
 #define GARI_OBJECT_SELF_H
 
+#include "concurrency/lock.h"
+#include "concurrency/rcu.h"
 #include "lib/object/shape.h"
 
 #define GARI__STAGED 1024u
@@ -13,6 +15,8 @@
 #define GARI__CLAIMED_ROOM 64u
 #define GARI__SHAPE_CACHE 32u
 
+struct gari__finalize_set;
+
 struct gari__object_thread {
     struct gari__heap_thread heap;
 
@@ -20,7 +24,7 @@ struct gari__object_thread {
     uint64_t alarm;
     /* The shapes and bins of the types used last. */
     struct gari__cached {
-        const gari_type *type;
+        const gari_type *type; /* atomically: gari_type_retire takes it away */
         struct gari__shape *shape;
         struct gari__bin *bin; /* of a type of fixed size */
         uint64_t first_word;   /* as the shape has it */
@@ -56,6 +60,16 @@ struct gari__object_thread {
     uint32_t claimed_base; /* below it: claimed further up this stack */
     unsigned finalizing;   /* how many of the callbacks on this stack are finalizers */
 
+    /* What the thread has in hand while it calls a user's function, for a child that this forks, or in
+     * which it does not exist. */
+    struct gari__block *ripe_block;         /* limbo.c; written under its lock */
+    uint64_t ripe_objects;                  /* of a type with reclaim */
+    bool deferred_call;                     /* limbo.c: one of gari_defer's */
+    bool queued_call;                       /* finalize.c: something of the queue, */
+    struct gari__finalize_set *set_in_hand; /* perhaps of a set; written under the queue's lock */
+    bool promised;                          /* collector: the report of a stop is owed */
+    bool in_container;                      /* under the lock of a container; atomically */
+
     /* Dead objects of one block on their way to limbo; empty between calls. */
     struct gari__block *run_block;
     uint32_t run_head, run_tail, run_count;
@@ -72,6 +86,22 @@ struct gari__object_thread {
 
 /* Whether the ends of calls are counted, for GARI_STRESS; for the threads that attach from now on. */
 extern bool gari__count_calls;
+
+/* Begins and ends a region under the lock of a container; `self` is the caller's record. */
+static inline void gari__container_begin(struct gari__object_thread *self)
+{
+    gari__section_prepare();
+    gari__region_begin(&self->in_container);
+}
+
+static inline void gari__container_end(struct gari__object_thread *self)
+{
+    gari__region_end(&self->in_container);
+}
+
+void gari__records_before_fork(void);
+/* In the child: what threads that do not exist there had is left to others, or lost. */
+void gari__records_after_fork(void);
 
 /* The stamp for objects born now: the collector counts it up at each collection. */
 extern uint16_t gari__birth_stamp;
@@ -116,7 +146,6 @@ void gari__upcall_waited(uint64_t begin_ns);
 /* The queue of finalizers and callbacks is no longer empty. May be called in a section. */
 void gari__upcall_finalizers(void);
 /* A set that the collector put aside has been finalized. */
-struct gari__finalize_set;
 void gari__upcall_finalized(struct gari__finalize_set *set);
 /* There is work for the background thread. */
 void gari__upcall_wake(void);

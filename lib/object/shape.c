@@ -5,6 +5,7 @@
 #include "concurrency/word.h"
 #include "lib/heap/memory.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 #define TABLE 256
@@ -24,13 +25,14 @@ static void check_offset(const gari_type *type, size_t offset, size_t size, cons
             type->name, what, offset, type->size);
 }
 
-static bool is_observed(const gari_type *type)
+/* Whether nobody is told of the death of such objects. */
+static bool is_unobserved(const gari_type *type)
 {
+    bool told = type->dispose != NULL;
 #ifdef GARI_PERTURB
-    if (gari__plain)
-        return false;
+    told &= !gari__plain;
 #endif
-    return type->finalize || type->dispose || type->reclaim;
+    return !told && !type->finalize && !type->reclaim;
 }
 
 static void check(const gari_type *type, const char *call)
@@ -58,7 +60,7 @@ static void check(const gari_type *type, const char *call)
     if (type->flags & ~(GARI_TYPE_NO_CLEAR | GARI_TYPE_LATE))
         gari__fatal("%s: type '%s' has flags 0x%x, of which some are unknown", call, type->name,
                     type->flags);
-    if ((type->flags & GARI_TYPE_LATE) && is_observed(type))
+    if ((type->flags & GARI_TYPE_LATE) && !is_unobserved(type))
         gari__fatal(
             "%s: type '%s' is GARI_TYPE_LATE, and has a %s callback, which must not be late", call,
             type->name,
@@ -96,6 +98,11 @@ static unsigned class_of(size_t size)
     return number;
 }
 
+static bool is_tracked(const gari_type *type)
+{
+    return type->refs.count || (type->items.size && type->items.are_refs) || type->traverse;
+}
+
 static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, size_t slot_size)
 {
     kind->shape = shape;
@@ -107,11 +114,31 @@ static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, 
     pthread_mutex_init(&kind->lock, NULL);
 }
 
-static struct gari__shape *make(const gari_type *type)
+/* A reference to the object file that the descriptor lies in. NULL: it is the program itself, or on no
+ * file's account (a descriptor in allocated memory). */
+static void *hold_library(const gari_type *type)
 {
-    struct gari__shape *shape = gari__memory_new(sizeof *shape);
-    if (!shape)
+    Dl_info info;
+    if (dladdr(type, &info) == 0 || !info.dli_fname || !info.dli_fname[0])
         return NULL;
+    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+/* A retired shape of the same layout, to which threads may still have blocks: a plug-in that is loaded
+ * again mostly comes to lie where it was. */
+static struct gari__shape *revive(struct gari__shape *shape, const gari_type *type)
+{
+    while (shape &&
+           (shape->identity || shape->type.size != type->size || shape->type.align != type->align ||
+            shape->type.items.size != type->items.size ||
+            shape->type.items.are_refs != type->items.are_refs ||
+            shape->tracked != is_tracked(type) || shape->unobserved != is_unobserved(type)))
+        shape = shape->next;
+    return shape;
+}
+
+static void describe(struct gari__shape *shape, const gari_type *type)
+{
     shape->type = *type;
 #ifdef GARI_PERTURB
     if (gari__plain) {
@@ -119,17 +146,23 @@ static struct gari__shape *make(const gari_type *type)
         shape->type.dispose = NULL;
     }
 #endif
-    shape->identity = type;
     shape->has_items = type->items.size != 0;
-    shape->tracked =
-        type->refs.count || (shape->has_items && type->items.are_refs) || type->traverse;
+    shape->tracked = is_tracked(type);
     if (type->flags & GARI_TYPE_LATE)
         gari__store_relaxed(&gari__late_used, true);
     shape->plain = shape->tracked && !shape->has_items && !type->traverse;
     shape->late = (type->flags & GARI_TYPE_LATE) && shape->tracked;
-    shape->unobserved = !shape->type.finalize && !shape->type.dispose && !shape->type.reclaim;
+    shape->unobserved = is_unobserved(type);
     shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
                         (type->finalize ? GARI__UNFINALIZED : 0);
+}
+
+static struct gari__shape *make(const gari_type *type)
+{
+    struct gari__shape *shape = gari__memory_new(sizeof *shape);
+    if (!shape)
+        return NULL;
+    describe(shape, type);
     init_kind(&shape->single, shape, 0);
     size_t slot = (type->size + 7) & ~(size_t)7;
     if (shape->has_items) {
@@ -144,7 +177,8 @@ static struct gari__shape *make(const gari_type *type)
 static struct gari__shape *look_up(struct gari__shape *const *bucket, const gari_type *type)
 {
     struct gari__shape *shape = gari__load_acquire(bucket);
-    while (shape && shape->identity != type)
+    /* Acquire: pairs with a shape's revival. */
+    while (shape && gari__load_acquire(&shape->identity) != type)
         shape = shape->next;
     return shape;
 }
@@ -156,15 +190,46 @@ struct gari__shape *gari__shape_find(const gari_type *type, const char *call)
     if (shape)
         return shape;
     check(type, call);
-    pthread_mutex_lock(&lock);
+    /* Without the lock: the loader has one of its own, under which constructors may come here. */
+    void *library = hold_library(type);
+    gari__mutex_lock(&lock);
     shape = look_up(bucket, type);
-    if (!shape && (shape = make(type)) != NULL) {
+    if (!shape && (shape = revive(gari__load_relaxed(bucket), type)) != NULL) {
+        describe(shape, type);
+        shape->library = library;
+        library = NULL;
+        gari__store_release(&shape->identity, type);
+    } else if (!shape && (shape = make(type)) != NULL) {
+        shape->identity = type;
+        shape->library = library;
+        library = NULL;
         shape->next = gari__load_relaxed(bucket);
         /* Release: pairs with look_up. */
         gari__store_release(bucket, shape);
     }
-    pthread_mutex_unlock(&lock);
+    gari__mutex_unlock(&lock);
+    if (library)
+        dlclose(library); /* somebody else was faster, or there is no memory */
     return shape;
+}
+
+struct gari__shape *gari__shape_known(const gari_type *type)
+{
+    return look_up(&table[(uintptr_t)type / 32 % TABLE], type);
+}
+
+void gari__shape_retire(struct gari__shape *shape)
+{
+    gari__mutex_lock(&lock);
+    void *library = shape->library;
+    gari__store_relaxed(&shape->identity, NULL);
+    shape->library = NULL;
+    shape->type.name = "a retired type";
+    shape->type.traverse = NULL;
+    shape->type.finalize = shape->type.dispose = shape->type.reclaim = NULL;
+    gari__mutex_unlock(&lock);
+    if (library)
+        dlclose(library);
 }
 
 struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size)
@@ -189,4 +254,16 @@ void gari__kinds_walk(void (*visit)(struct gari__kind *kind, void *arg), void *a
             }
         }
     }
+}
+
+void gari__shapes_before_fork(void)
+{
+    gari__mutex_pass(&lock);
+    gari__kinds_walk(gari__kind_before_fork, NULL);
+}
+
+void gari__shapes_after_fork(void)
+{
+    gari__mutex_renew(&lock);
+    gari__kinds_walk(gari__kind_after_fork, NULL);
 }

@@ -10,8 +10,9 @@
 #define GARI__SIZE_CLASSES 36
 
 struct gari__shape {
-    gari_type type; /* a copy, so that hot paths read one place */
-    const gari_type *identity;
+    gari_type type;            /* a copy, so that hot paths read one place */
+    const gari_type *identity; /* NULL: retired; atomically */
+    void *library;             /* keeps the object file of the descriptor loaded; or NULL */
     bool tracked;
     bool has_items;
     bool plain;          /* all its references are in fields at fixed offsets */
@@ -36,8 +37,16 @@ struct gari__shape *gari__shape_find(const gari_type *type, const char *call);
 /* The kind for objects of `size` bytes: slots of that size or of the class above it. */
 struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size);
 
+/* The same, but NULL for a type that has not been used. */
+struct gari__shape *gari__shape_known(const gari_type *type);
+/* No object of the type is left, nor memory of one. */
+void gari__shape_retire(struct gari__shape *shape);
+
 /* Calls visit for every kind of every shape. */
 void gari__kinds_walk(void (*visit)(struct gari__kind *kind, void *arg), void *arg);
+
+void gari__shapes_before_fork(void);
+void gari__shapes_after_fork(void);
 
 static inline const struct gari__shape *gari__shape_of_block(struct gari__block *block)
 {

@@ -63,3 +63,25 @@ uint32_t gari__waiting_head(int what, const struct gari__block *block, bool *lis
     *listed = word & LISTED;
     return word & HEAD_MASK;
 }
+
+size_t gari__waiting_count(const struct gari__block *block, uint32_t head)
+{
+    size_t count = 0;
+    for (uint32_t slot = head; slot; slot = gari__load_relaxed(&block->side[slot - 1].link))
+        count++;
+    return count;
+}
+
+void gari__waiting_after_fork(struct gari__block *block, size_t count[GARI__WAITS])
+{
+    for (int what = 0; what < GARI__WAITS; what++) {
+        if (!block) {
+            gari__store_relaxed(&blocks[what], NULL);
+            continue;
+        }
+        uint32_t word = gari__load_relaxed(&block->waiting[what]);
+        count[what] = gari__waiting_count(block, word & HEAD_MASK);
+        if (word & LISTED)
+            gari__waiting_relist(what, block);
+    }
+}

@@ -24,6 +24,13 @@ struct gari__block *gari__waiting_take_blocks(int what);
 /* Takes the objects of a block that was taken off the list: from here on it can be listed again. */
 uint32_t gari__waiting_take(int what, struct gari__block *block);
 
+/* The length of a list. */
+size_t gari__waiting_count(const struct gari__block *block, uint32_t head);
+
+/* In the child of a fork: lists the blocks anew, for some thread may have been about to. Called with
+ * NULL first, then for each block, of which it counts what waits. */
+void gari__waiting_after_fork(struct gari__block *block, size_t count[GARI__WAITS]);
+
 /* Lists a block again of which nothing was taken. */
 void gari__waiting_relist(int what, struct gari__block *block);
 

@@ -18,7 +18,7 @@ enum gate_states { SHUT, OPEN, BROKEN, DECIDED };
 static pthread_mutex_t *lock_of(const gari_object *object)
 {
     pthread_mutex_t *lock = &locks[(uintptr_t)object / 16 * 0x9e3779b97f4a7c15u >> 58];
-    pthread_mutex_lock(lock);
+    gari__mutex_lock(lock);
     return lock;
 }
 
@@ -59,7 +59,7 @@ struct gari__weak *gari__weak_hold(gari_object *object)
         /* A proof that has the object among its suspects sees that its word has changed. */
         gari__fetch_or_acq_rel(gari__word_of(object), GARI__HAS_WEAK);
     }
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
     return weak;
 }
 
@@ -140,7 +140,7 @@ void gari__callback_arm(struct gari__weak *weak, struct gari__callback *callback
     if (weak->callbacks)
         weak->callbacks->prev = callback;
     weak->callbacks = callback;
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
 }
 
 static void unlink_callback(struct gari__weak *weak, struct gari__callback *callback)
@@ -161,7 +161,7 @@ bool gari__callback_cancel(struct gari__callback *callback)
     callback->owner = NULL;
     if (state == GARI__CALLBACK_ARMED)
         unlink_callback(callback->weak, callback);
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
     if (state == GARI__CALLBACK_ARMED)
         gari__callback_release(callback); /* the list's */
     return state != GARI__CALLBACK_OVER;
@@ -188,7 +188,7 @@ struct gari__callback *gari__weak_clear(gari_object *object)
      * of the object waits for. */
     gari__store_release(&weak->target, 0);
     struct gari__callback *list = take_callbacks(weak);
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
     gari__weak_release(weak);
     return list;
 }
@@ -235,7 +235,7 @@ static void retag(gari_object *object, bool tagged)
     if (target)
         gari__store_release(&weak->target,
                             tagged ? target | GARI__WEAK_TAG : target & ~GARI__WEAK_TAG);
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
 }
 
 void gari__weak_tag(gari_object *object)
@@ -276,10 +276,22 @@ struct gari__callback *gari__weak_clear_callbacks(gari_object *object,
             end = &callback->next;
         }
     }
-    pthread_mutex_unlock(lock);
+    gari__mutex_unlock(lock);
     while ((callback = dropped) != NULL) {
         dropped = callback->next;
         gari__callback_release(callback);
     }
     return list;
+}
+
+void gari__weak_before_fork(void)
+{
+    for (size_t i = 0; i < LOCKS; i++)
+        gari__mutex_pass(&locks[i]);
+}
+
+void gari__weak_after_fork(void)
+{
+    for (size_t i = 0; i < LOCKS; i++)
+        gari__mutex_renew(&locks[i]);
 }

@@ -76,6 +76,11 @@ struct gari__weak *gari__weakref_control(const struct gari__shape *shape,
 const char *gari__weakmap_check(const struct gari__shape *shape, const gari_object *object,
                                 void (*visit)(const struct gari__weak *weak, void *arg), void *arg);
 
+/* ---- For a fork ---- */
+
+void gari__weak_before_fork(void);
+void gari__weak_after_fork(void);
+
 /* ---- For the collector; of objects in blocks that a pass holds ---- */
 
 /* Opens the gate for a new proof, before tags are set. */

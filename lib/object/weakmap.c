@@ -33,6 +33,25 @@ struct table {
     size_t count;        /* entries, of dead objects too */
 };
 
+/* Returns the calling thread's record: a fork waits for whoever has the lock. */
+static struct gari__object_thread *lock(struct table *table, bool write)
+{
+    struct gari__object_thread *self = gari__enter("a weak container");
+    gari__container_begin(self);
+    if (write)
+        pthread_rwlock_wrlock(&table->lock);
+    else
+        pthread_rwlock_rdlock(&table->lock);
+    return self;
+}
+
+static void unlock(struct gari__object_thread *self, struct table *table)
+{
+    pthread_rwlock_unlock(&table->lock);
+    gari__container_end(self);
+    gari__leave(self);
+}
+
 static uint64_t hash_of(const void *key, size_t size)
 {
     /* FNV-1a (G. Fowler, L. C. Noll, P. Vo), and a multiplication for the low bits. */
@@ -151,7 +170,7 @@ static int put(struct table *table, const void *key, size_t size, gari_object *o
     if (!weak)
         return ENOMEM;
     int error = 0;
-    pthread_rwlock_wrlock(&table->lock);
+    struct gari__object_thread *self = lock(table, true);
     struct entry *entry = *find(table, key, size, hash);
     if (entry && existing)
         *existing = gari__weak_get(entry->weak);
@@ -175,7 +194,7 @@ static int put(struct table *table, const void *key, size_t size, gari_object *o
             error = ENOMEM;
         }
     }
-    pthread_rwlock_unlock(&table->lock);
+    unlock(self, table);
     if (weak)
         gari__weak_release(weak);
     return error;
@@ -184,31 +203,31 @@ static int put(struct table *table, const void *key, size_t size, gari_object *o
 static gari_object *get(struct table *table, const void *key, size_t size)
 {
     uint64_t hash = hash_of(key, size);
-    pthread_rwlock_rdlock(&table->lock);
+    struct gari__object_thread *self = lock(table, false);
     struct entry *entry = *find(table, key, size, hash);
     gari_object *object = entry ? gari__weak_get(entry->weak) : NULL;
-    pthread_rwlock_unlock(&table->lock);
+    unlock(self, table);
     return object;
 }
 
 static bool remove_key(struct table *table, const void *key, size_t size)
 {
     uint64_t hash = hash_of(key, size);
-    pthread_rwlock_wrlock(&table->lock);
+    struct gari__object_thread *self = lock(table, true);
     struct entry **link = find(table, key, size, hash);
     bool lived = *link && !gari__weak_is_dead((*link)->weak);
     if (*link)
         drop_entry(table, link);
-    pthread_rwlock_unlock(&table->lock);
+    unlock(self, table);
     return lived;
 }
 
 static size_t count(struct table *table)
 {
-    pthread_rwlock_wrlock(&table->lock);
+    struct gari__object_thread *self = lock(table, true);
     drop_dead(table);
     size_t left = table->count;
-    pthread_rwlock_unlock(&table->lock);
+    unlock(self, table);
     return left;
 }
 
@@ -221,7 +240,7 @@ struct visited {
 /* The objects that live, owned, and copies of their keys, in one piece of memory; NULL: none of it. */
 static struct visited *snapshot(struct table *table, size_t *number)
 {
-    pthread_rwlock_rdlock(&table->lock);
+    struct gari__object_thread *self = lock(table, false);
     size_t bytes = 0, n = 0;
     for (size_t i = 0; i < table->bucket_count; i++)
         for (struct entry *entry = table->buckets[i]; entry; entry = entry->next)
@@ -238,7 +257,7 @@ static struct visited *snapshot(struct table *table, size_t *number)
             keys += entry->size;
         }
     }
-    pthread_rwlock_unlock(&table->lock);
+    unlock(self, table);
     *number = n;
     return all;
 }

@@ -73,7 +73,7 @@ def gari_layer(name, deps = [], headers = [], linkopts = [], visibility = None):
             deps = [dep + suffix for dep in deps] + headers,
         )
 
-def gari_test(name, srcs = None, deps = [], **kwargs):
+def gari_test(name, srcs = None, deps = [], extra_linkopts = [], **kwargs):
     """A Criterion test: tests/<name>.c, linked with the library as it ships."""
     cc_test(
         name = name,
@@ -83,7 +83,7 @@ def gari_test(name, srcs = None, deps = [], **kwargs):
         linkopts = ["-lcriterion"] + select({
             "//tools/bazel:tsan": ["-rdynamic"],
             "//conditions:default": [],
-        }),
+        }) + extra_linkopts,
         linkstatic = True,
         size = "small",
         deps = [
