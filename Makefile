@@ -1,14 +1,15 @@
 # The door for people; Bazel does the work. ARGS goes to whatever the target runs:
 #
 #   make demo ARGS="--help"                      arguments of the demo
-#   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan)
+#   make test ARGS="--nocache_test_results"      options of bazel test (also tsan, asan, checked)
 #   make stress ARGS="--seconds 60"              arguments of the stress programs
 #   make fuzz ARGS="--seconds 3600"              arguments of tests/fuzz/run.sh
 #   make soak ARGS="--minutes 60"                arguments of tools/soak, see --help
 #   make bench ARGS="--only pause"               arguments of bench/run.py, see --help
 ARGS =
 
-.PHONY: help demo test model stress fuzz soak tsan asan bench format check-format clean
+.PHONY: help demo test model stress fuzz soak tsan asan checked valgrind aarch64 coverage lint \
+	bench format check-format clean
 
 help:
 	@echo "make demo          the package graph example, optimised"
@@ -19,6 +20,11 @@ help:
 	@echo "make soak          all stress programs at once, watched for memory, liveness, latency; 10 min"
 	@echo "make tsan          everything under ThreadSanitizer"
 	@echo "make asan          everything under AddressSanitizer, LeakSanitizer and UBSan"
+	@echo "make checked       all tests with the library that watches its users (docs/checking.md)"
+	@echo "make valgrind      the unit tests under valgrind's memcheck; many minutes"
+	@echo "make aarch64       the unit tests for aarch64, in qemu's emulation; minutes"
+	@echo "make coverage      what the tests reach of the library, line by line; ten minutes"
+	@echo "make lint          clang-tidy, cppcheck and gcc's analyser; two minutes"
 	@echo "make bench         gari beside its peers: tables and plots, in about ten minutes"
 	@echo "make format        formats the C files; make check-format only looks"
 	@echo "make clean         removes what was built"
@@ -30,7 +36,7 @@ demo:
 
 test:
 	@tools/install-packages
-	@tools/run-tests format plain opt asan tsan -- $(ARGS)
+	@tools/run-tests format lint plain opt asan tsan -- $(ARGS)
 
 model:
 	@tools/install-packages
@@ -48,9 +54,21 @@ soak:
 	@tools/install-packages soak
 	@tools/soak $(ARGS)
 
-tsan asan:
+tsan asan checked valgrind:
 	@tools/install-packages
 	@tools/run-tests $@ -- $(ARGS)
+
+aarch64:
+	@tools/install-packages aarch64
+	@tools/aarch64/run $(ARGS)
+
+coverage:
+	@tools/install-packages coverage
+	@tools/coverage $(ARGS)
+
+lint:
+	@tools/install-packages lint
+	@tools/lint $(ARGS)
 
 bench:
 	@tools/install-packages bench

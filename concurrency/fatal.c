@@ -15,7 +15,11 @@ void gari__set_fatal_hook(void (*hook)(const char *sentence))
     gari__store_release(&fatal_hook, hook);
 }
 
+#ifdef GARI_CHECKED
+#define SENTENCE 1024 /* where the object was made and died, too */
+#else
 #define SENTENCE 512
+#endif
 
 static void spell(char sentence[SENTENCE], const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));

@@ -97,13 +97,13 @@ static uint64_t next_random(void)
     return state;
 }
 
-void gari__perturb(void)
+static void perturb(uint64_t rarity)
 {
     unsigned intensity = gari__load_relaxed(&points_in_1000);
     if (intensity == 0)
         return;
     uint64_t r = next_random();
-    if (r % 1000 >= intensity)
+    if (r % (1000 * rarity) >= intensity)
         return;
     switch ((r >> 20) % 4) {
     case 0:
@@ -119,6 +119,29 @@ void gari__perturb(void)
         nanosleep(&pause, NULL);
     }
     }
+}
+
+void gari__perturb(void)
+{
+    perturb(1);
+}
+
+static const struct gari__place *places; /* atomically */
+
+void gari__perturb_at(struct gari__place *place, unsigned rarity)
+{
+    if (!gari__load_relaxed(&place->reached) && !gari__exchange_acq_rel(&place->reached, true)) {
+        const struct gari__place *first = gari__load_relaxed(&places);
+        do {
+            place->next = first;
+        } while (!gari__cas_acq_rel(&places, &first, place));
+    }
+    perturb(rarity);
+}
+
+const struct gari__place *gari__perturb_reached(void)
+{
+    return gari__load_acquire(&places);
 }
 
 void gari__hold(enum gari__steps step)

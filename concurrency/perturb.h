@@ -1,14 +1,17 @@
 /* Schedule noise and deliberate faults for the stress programs; nothing in other builds.
  *
- * GARI_PERTURB_POINT() stands at the protocol's own steps (between V1, V2, V3, the grace period and
- * RC; between a field's exchange and its count) and sometimes yields, spins or sleeps, so that rare
- * schedules happen often. GARI_PERTURB_STEP(X) stands at those that a program may hold, so that it
+ * GARI_PERTURB_AT(NAME) stands before each atomic step of the protocol and sometimes yields, spins or
+ * sleeps there, so that rare schedules happen often. NAME is what the models call that step
+ * (docs/model.md; //tests/model:steps compares the two). GARI_PERTURB_EACH(NAME) is the same for steps
+ * that come in large numbers, and rarer; GARI_PERTURB_POINT() for places that the models do not know.
+ * GARI_PERTURB_STEP(X) stands at those that a program may hold, so that it
  * can play one schedule exactly. GARI_MUTANT(X) is true when the program has asked for rule X to be
  * broken: it shows that the programs notice. */
 #ifndef GARI_CONCURRENCY_PERTURB_H
 #define GARI_CONCURRENCY_PERTURB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum gari__mutants {
@@ -75,6 +78,17 @@ extern int gari__mutant;
 /* About `intensity` in 1000 points are delayed; 0 switches the noise off. */
 void gari__perturb_seed(uint64_t seed, unsigned intensity);
 void gari__perturb(void);
+
+/* One place in the code. */
+struct gari__place {
+    const char *step;
+    bool reached; /* atomically */
+    const struct gari__place *next;
+};
+void gari__perturb_at(struct gari__place *place, unsigned rarity);
+/* The places that some thread has come to, in no order; a step may have several. */
+const struct gari__place *gari__perturb_reached(void);
+
 /* False when there is no mutant of that name. */
 bool gari__mutant_set(const char *name);
 /* NULL-terminated. */
@@ -96,6 +110,13 @@ void gari__let_one_go(enum gari__steps step);
 void gari__step(enum gari__steps step);
 
 #define GARI_PERTURB_POINT() gari__perturb()
+#define GARI_PERTURB_AT(NAME) GARI__PERTURB_PLACE(NAME, 1)
+#define GARI_PERTURB_EACH(NAME) GARI__PERTURB_PLACE(NAME, 32)
+#define GARI__PERTURB_PLACE(NAME, RARITY)                                                          \
+    do {                                                                                           \
+        static struct gari__place place_ = {NAME, false, NULL};                                    \
+        gari__perturb_at(&place_, RARITY);                                                         \
+    } while (0)
 #define GARI_PERTURB_STEP(S) gari__step(GARI__STEP_##S)
 #define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
@@ -103,6 +124,8 @@ void gari__step(enum gari__steps step);
 #else
 
 #define GARI_PERTURB_POINT() ((void)0)
+#define GARI_PERTURB_AT(NAME) ((void)0)
+#define GARI_PERTURB_EACH(NAME) ((void)0)
 #define GARI_PERTURB_STEP(S) ((void)0)
 #define GARI_OBSERVE(shape, object) ((void)0)
 #define GARI_MUTANT(M) 0

@@ -1,4 +1,5 @@
-/* What the sanitizers cannot see by themselves; empty in other builds. */
+/* What the sanitizers, and valgrind in the build for it, cannot see by themselves; empty in other
+ * builds. */
 #ifndef GARI_CONCURRENCY_SANITIZER_H
 #define GARI_CONCURRENCY_SANITIZER_H
 
@@ -41,8 +42,15 @@ void __lsan_unregister_root_region(const void *address, size_t size);
 #define gari__lsan_root(p, n) __lsan_register_root_region((p), (n))
 #define gari__lsan_unroot(p, n) __lsan_unregister_root_region((p), (n))
 #else
+#ifdef GARI_VALGRIND
+#include <valgrind/memcheck.h>
+/* The same for memcheck. Leaks it sees by itself: it scans all memory that is mapped. */
+#define gari__asan_poison(p, n) VALGRIND_MAKE_MEM_NOACCESS((p), (n))
+#define gari__asan_unpoison(p, n) VALGRIND_MAKE_MEM_DEFINED((p), (n))
+#else
 #define gari__asan_poison(p, n) ((void)(p), (void)(n))
 #define gari__asan_unpoison(p, n) ((void)(p), (void)(n))
+#endif
 #define gari__lsan_root(p, n) ((void)(p), (void)(n))
 #define gari__lsan_unroot(p, n) ((void)(p), (void)(n))
 #endif

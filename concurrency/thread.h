@@ -42,7 +42,7 @@ struct gari__thread_layout {
 extern __thread struct gari__thread *gari__self;
 
 /* Once, before any thread enters. */
-void gari__thread_setup(const struct gari__thread_layout *layout);
+void gari__thread_setup(const struct gari__thread_layout *wanted);
 
 struct gari__thread *gari__thread_enter_slow(const char *call);
 void gari__thread_leave_slow(struct gari__thread *self);
@@ -89,7 +89,7 @@ struct gari__thread_style {
 };
 
 /* For the threads that are created from now on. Before they are, or while none runs. */
-void gari__thread_set_style(const struct gari__thread_style *style);
+void gari__thread_set_style(const struct gari__thread_style *wanted);
 
 /* A thread of gari's own: named (`name` begins with "gari"), all signals blocked, joinable. False when
  * there is none. */

@@ -268,7 +268,11 @@ GARI_API void *gari_slot_borrow(gari_slot *slot);
 /* The same, inlined: one load. Acquire: pairs with the release of whoever published the object. */
 static inline void *gari_slot_borrow_(gari_slot *slot)
 {
+#if defined(GARI_CHECKED) || defined(GARI_PERTURB) /* libraries that watch: docs/checking.md */
+    return gari_slot_borrow(slot);
+#else
     return __atomic_load_n(&slot->pointer, __ATOMIC_ACQUIRE);
+#endif
 }
 GARI_API void gari_slot_store(gari_slot *slot, void *object);
 GARI_API void gari_slot_move(gari_slot *slot, void *object);
@@ -705,6 +709,38 @@ GARI_API int gari_garbage_get(gari_objects *objects);
 GARI_API size_t gari_garbage_count(void);
 /* Empties the list. What is still garbage is found, and perhaps listed, again. */
 GARI_API void gari_garbage_clear(void);
+
+/* ---- Checking the heap -------------------------------------------------------------------- */
+
+typedef struct gari_check {
+    size_t struct_size; /* sizeof(gari_check); set by GARI_CHECK_INIT */
+    /* Called with a sentence for each inconsistency. NULL: they go to stderr, the first hundred. */
+    void (*report)(const char *sentence, void *arg);
+    /* How many references to the object are held outside of objects: in C variables, and in roots.
+     * GARI_UNCHECKED: not known. NULL: not known of any. */
+    size_t (*external)(gari_object *object, void *arg);
+    void *arg; /* of both, which may call gari_type_of and gari_getrefcount and nothing else */
+} gari_check;
+
+#define GARI_CHECK_INIT                                                                            \
+    {                                                                                              \
+        sizeof(gari_check), NULL, NULL, NULL                                                       \
+    }
+
+#define GARI_UNCHECKED SIZE_MAX
+
+/* Checks the whole heap, while no other thread is in a call of gari's or changes objects: every count
+ * against the references that there are (counts must be no less than the edges found; with `external`,
+ * exact), every field against what it may refer to, every traverse for what it names twice; flags,
+ * ages, candidates, weak references; that every slot is in one place; blocks, segments and statistics.
+ * What it cannot see is a reference held by a C variable and forgotten: give `external` for that, or
+ * see docs/checking.md. check may be NULL.
+ *
+ * Gives up a collection that is open, or finishes it if it has begun to free; stops gari's threads
+ * and starts them again. Takes time, and about 14 bytes of memory for each slot, in proportion to the
+ * heap. Returns the number of inconsistencies; GARI_UNCHECKED, after a sentence, when there is no memory for
+ * the check and from a callback. Fatal in a read section. */
+GARI_API size_t gari_check_heap(const gari_check *check);
 
 /* Called with the sentence before gari aborts, so that a service can log it. NULL: stderr only. */
 GARI_API void gari_set_fatal_hook(void (*hook)(const char *sentence));

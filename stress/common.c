@@ -202,6 +202,14 @@ static uint64_t collections(void)
            stats.generation[2].collections;
 }
 
+/* With no worker left: counts, lists and accounting fit together (lib/gari.h). */
+static void check_heap(const char *when)
+{
+    stress_phase("heap check");
+    size_t found = gari_check_heap(NULL);
+    stress_check(found == 0, "gari_check_heap %s finds %zu inconsistencies", when, found);
+}
+
 void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
 {
     static struct task tasks[MOST_WORKERS];
@@ -224,6 +232,7 @@ void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
         pthread_join(tasks[i].thread, NULL);
     gari__fetch_add_relaxed(&workers[0].operations, 1);
     gari__store_relaxed(&workers[0].running, true);
+    check_heap("after work");
     stress_phase("after work");
     uint64_t operations = 0;
     for (unsigned i = 1; i <= count; i++)
@@ -321,6 +330,7 @@ __attribute__((noreturn)) static void usage(const char *program, const char *abo
             "  --watchdog S     fail after so long without progress (%u)\n"
             "  --progress S     a line every S seconds, for make soak\n"
             "  --plain          types without callbacks, which take other ways through gari\n"
+            "  --steps          say which of the model's steps have been come to (docs/model.md)\n"
             "  --abort          abort at a violation, for a debugger\n",
             program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
             stress.perturb, stress.watchdog);
@@ -363,6 +373,7 @@ static void read_options(int argc, char **argv, const char *about)
         {"plain", no_argument, NULL, 'i'},
         {"abort", no_argument, NULL, 'a'},
         {"list-mutants", no_argument, NULL, 'l'},
+        {"steps", no_argument, NULL, 'S'},
         {"progress", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -402,6 +413,9 @@ static void read_options(int argc, char **argv, const char *about)
             break;
         case 'a':
             stress.abort = true;
+            break;
+        case 'S':
+            stress.steps = true;
             break;
         case 'l':
             for (const char *const *name = gari__mutant_names(); *name; name++)
@@ -466,6 +480,7 @@ void stress_settle(uint64_t live)
                  "all garbage is found: %lu objects alive (expected %lu), %lu waiting",
                  (unsigned long)stats.objects_live, (unsigned long)live,
                  (unsigned long)stats.objects_waiting);
+    check_heap("at rest");
 }
 
 static void report_left(const gari_type *type, size_t objects, size_t bytes, void *arg)
@@ -485,6 +500,10 @@ int stress_end(void)
                  "bytes of heap",
                  left, (unsigned long)stats.objects_live, (unsigned long)stats.objects_waiting,
                  (unsigned long)stats.heap_bytes);
+    for (const struct gari__place *place = stress.steps ? gari__perturb_reached() : NULL; place;
+         place = place->next)
+        printf("step: %s\n", place->step);
+    check_heap("after gari_shutdown");
     print_end();
     return failed ? 1 : 0;
 }

@@ -22,6 +22,7 @@ struct stress_options {
     gari_mode mode;
     const char *mutant;
     bool plain;
+    bool steps; /* at the end, says which were come to */
     bool abort;
 };
 

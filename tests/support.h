@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether this is a build with a sanitizer, and whether it is ThreadSanitizer, under which the child
+/* Whether this is a build with a sanitizer (or the checked one, which is slow too and takes memory of its
+ * own), and whether it is ThreadSanitizer, under which the child
  * of a fork may not start threads. */
 #if defined(__SANITIZE_THREAD__)
 #define THREAD_SANITIZED 1
@@ -27,15 +28,24 @@
 #define THREAD_SANITIZED 0
 #endif
 
-#if THREAD_SANITIZED || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define SANITIZED 1
+#define ADDRESS_SANITIZED 1
 #endif
 #endif
+#ifndef ADDRESS_SANITIZED
+#define ADDRESS_SANITIZED 0
+#endif
+
+/* Builds that are as slow for another reason (coverage, valgrind, an emulator) say so themselves. */
 #ifndef SANITIZED
-#define SANITIZED 0
+#ifdef GARI_CHECKED
+#define SANITIZED 1
+#else
+#define SANITIZED (THREAD_SANITIZED || ADDRESS_SANITIZED)
+#endif
 #endif
 
 /* A size for this build: sanitizers slow everything by an order of magnitude. */
@@ -71,8 +81,15 @@ void finish_pending(void);
 /* A full collection, and everything that follows from it, up to the return of memory. */
 void settle(void);
 
-/* gari_shutdown frees all garbage and finds that no object is left. */
-#define assert_nothing_left() assert_equal(gari_shutdown(NULL, NULL), 0)
+/* gari_check_heap finds nothing. */
+#define assert_heap_sound() assert_equal(gari_check_heap(NULL), 0)
+
+/* The heap is sound, and gari_shutdown frees all garbage and finds that no object is left. */
+#define assert_nothing_left()                                                                      \
+    do {                                                                                           \
+        assert_heap_sound();                                                                       \
+        assert_equal(gari_shutdown(NULL, NULL), 0);                                                \
+    } while (0)
 
 /* Polls, for work that gari's own threads do. False when `seconds` have passed. */
 bool wait_until(bool (*done)(void *arg), void *arg, double seconds);

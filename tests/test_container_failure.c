@@ -288,9 +288,9 @@ Test(container_failure, of_a_new_key_leaves_a_map_as_it_was)
     struct node *node = new_node(&watched_type, 0);
     static char long_key[MAPPED];
     assert_equal(gari_map_put(map, gari_key_string("short"), node), 0);
-    gari__memory_fail_at(1);
+    fail_from(1);
     assert_equal(gari_map_put(map, gari_key_data(long_key, MAPPED), node), ENOMEM);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_equal(gari_map_length(map), 1);
     assert_equal(gari_getrefcount(node), 2);
     gari_decref(map);
@@ -304,9 +304,9 @@ Test(container_failure, of_long_bytes_is_null)
     use_manual_mode();
     static char long_text[MAPPED];
     gari_bytes *bytes = gari_bytes_new(long_text, MAPPED);
-    gari__memory_fail_at(1);
+    fail_from(1);
     cr_assert(gari_bytes_concat(bytes, bytes) == NULL);
-    gari__memory_fail_at(0);
+    fail_from(0);
     gari_decref(bytes);
     assert_nothing_left();
 }
@@ -318,10 +318,10 @@ Test(container_failure, does_not_keep_a_map_from_growing_empty)
     struct node *node = new_node(&watched_type, 0);
     for (int i = 0; i < 5000; i++)
         assert_equal(gari_map_put(map, gari_key_integer(i), node), 0);
-    gari__memory_fail_at(1); /* no shorter table can be had */
+    fail_from(1); /* no shorter table can be had */
     for (int i = 0; i < 5000; i++)
         assert_equal(gari_map_remove(map, gari_key_integer(i)), 0);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_equal(gari_map_length(map), 0);
     assert_equal(gari_getrefcount(node), 1);
     assert_equal(gari_map_put(map, gari_key_integer(1), node), 0);

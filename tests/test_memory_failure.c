@@ -461,11 +461,11 @@ Test(memory_failure, of_a_look_through_weak_containers_is_reported_and_visits_no
     assert_equal(gari_weakmap_set(map, "key", 3, leaf), 0);
     assert_equal(gari_weakset_add(set, leaf), 0);
     int visits = 0;
-    gari__memory_fail_at(1);
+    fail_from(1);
     assert_equal(gari_weakmap_each(map, count_key, &visits), ENOMEM);
     assert_equal(gari_weakset_each(set, count_object, &visits), ENOMEM);
     assert_equal(visits, 0);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_equal(gari_weakmap_each(map, count_key, &visits), 0);
     assert_equal(gari_weakset_each(set, count_object, &visits), 0);
     assert_equal(visits, 2);
@@ -483,10 +483,10 @@ Test(memory_failure, of_a_copy_of_the_garbage_list_is_reported_and_leaves_the_li
     make_garbage_ring(&watched_type, 100);
     assert_equal(gari_collect(2), 100);
     gari_objects objects;
-    gari__memory_fail_at(1);
+    fail_from(1);
     assert_equal(gari_garbage_get(&objects), ENOMEM);
     assert_equal(objects.count, 0);
-    gari__memory_fail_at(0);
+    fail_from(0);
     assert_equal(gari_garbage_count(), 100);
     assert_equal(gari_garbage_get(&objects), 0);
     assert_equal(objects.count, 100);

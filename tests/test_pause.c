@@ -184,7 +184,8 @@ Test(pause, a_thread_that_never_helps_starts_nothing_in_inline_mode)
     assert_equal(all_collections(), 0);
     assert_equal(stats_now().helped, 0);
     never = false;
-    run_in_thread(churn_without_helping, &never);
+    for (int i = 0; i < 20 && all_collections() == 0; i++) /* one may not come to its end */
+        run_in_thread(churn_without_helping, &never);
     cr_assert(all_collections() > 0);
     cr_assert(stats_now().helped > 0);
     assert_nothing_left();

@@ -4,6 +4,7 @@
 
 #include "concurrency/fault.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -144,6 +145,41 @@ Test(without_tables, a_set_too_large_is_tried_again)
     assert_nothing_left();
 }
 
+static const gari_type other_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any));
+
+/* A small ring, the way round which leads by so much that lives that there is no place for its last
+ * member's block. */
+Test(without_tables, garbage_that_cannot_be_reached_stays_a_candidate)
+{
+    use_manual_mode();
+    enum { WIDE = 60000 };
+    struct vec *wide = new_vec(WIDE + 1);
+    struct node **kept = calloc(WIDE, sizeof *kept);
+    for (int i = 0; i < WIDE; i++) {
+        kept[i] = new_node(&node_type, i);
+        gari_store(&wide->items[i], kept[i]);
+    }
+    struct node *last = new_node(&other_type, 0), *first = new_node(&watched_type, 0);
+    gari_store(&last->next, first);
+    gari_move(&wide->items[WIDE], last);
+    gari_move(&first->any, wide);
+    assert_equal(gari_collect(2), 0); /* now none of them is a candidate */
+    gari_decref(first);
+    refuse(GARI__FAULT_TABLE);
+    for (int i = 0; i < 3; i++)
+        assert_equal(gari_collect(2), 0);
+    refuse(0);
+    assert_equal(gari_collect(2), 3);
+    assert_equal(disposed_count(), 1);
+    for (int i = 0; i < WIDE; i++) {
+        assert_equal(gari_getrefcount(kept[i]), 1);
+        gari_decref(kept[i]);
+    }
+    free(kept);
+    assert_nothing_left();
+}
+
 static atomic_long finalized;
 
 static void count_finalize(void *self)
@@ -248,6 +284,22 @@ Test(without_tables, tables_that_fail_beside_threads_lose_nothing_in_manual_mode
     survive_bursts(GARI_MODE_MANUAL);
 }
 
+/* What could not be called at the exit is not promised. */
+Test(without_tables, nothing_is_promised_for_an_exit_that_would_not_tell)
+{
+    use_manual_mode();
+    struct node *node = new_node(&node_type, 0);
+    refuse(GARI__FAULT_EXIT);
+    cr_assert(gari_finalize_new(node, count_finalize, NULL) == NULL);
+    refuse(0);
+    gari_finalize *finalize = gari_finalize_new(node, count_finalize, NULL);
+    cr_assert(finalize != NULL);
+    gari_decref(finalize);
+    gari_decref(node);
+    assert_nothing_left();
+    assert_equal(atomic_load(&finalized), 1);
+}
+
 /* ---- No threads --------------------------------------------------------------------------- */
 
 /* The service does a little something now and then. */
@@ -257,9 +309,27 @@ static bool is_disposed_meanwhile(void *arg)
     return is_disposed(arg);
 }
 
+static int threads_now(void)
+{
+    int tasks = -2; /* . and .. */
+    DIR *folder = opendir("/proc/self/task");
+    check(folder != NULL);
+    while (readdir(folder))
+        tasks++;
+    closedir(folder);
+    return tasks;
+}
+
+static bool has_threads(void *number)
+{
+    make_garbage_ring(&node_type, 1);
+    return threads_now() >= *(int *)number;
+}
+
 /* Allocation does the work; the heap stays bounded, finalizers are called. */
 static void live_without_threads(gari_mode mode)
 {
+    int threads = threads_now(); /* a sanitizer may have its own */
     refuse(GARI__FAULT_THREAD);
     use_mode(mode);
     size_t most = 0;
@@ -279,6 +349,8 @@ static void live_without_threads(gari_mode mode)
     refuse(0);
     long disposed = disposed_count() + 5;
     make_garbage_ring(&watched_type, 5);
+    threads += mode == GARI_MODE_BACKGROUND ? 2 : 1;
+    cr_assert(wait_until(has_threads, &threads, 30));
     if (mode == GARI_MODE_BACKGROUND)
         cr_assert(wait_until(is_disposed_meanwhile, &disposed, 30));
     assert_nothing_left();
@@ -292,6 +364,37 @@ Test(without_threads, the_background_mode_works_inline, .timeout = 120)
 Test(without_threads, the_inline_mode_drives_its_own_grace_periods, .timeout = 120)
 {
     live_without_threads(GARI_MODE_INLINE);
+}
+
+static bool is_finalized(void *number)
+{
+    for (int i = 0; i < 200; i++) /* in inline mode allocation finds the garbage */
+        make_garbage_ring(&node_type, 1);
+    return atomic_load(&finalized) == *(long *)number;
+}
+
+/* What was to be finalized while there was no thread for it is, as soon as there is; nobody asks. */
+static void finalize_later(gari_mode mode)
+{
+    refuse(GARI__FAULT_THREAD);
+    use_mode(mode);
+    long rings = (long)SCALED(20000), all = 2 * rings;
+    for (long i = 0; i < rings; i++)
+        make_garbage_ring(&final_type, 2);
+    cr_assert(stats_now().finalizers_waiting > 0 && atomic_load(&finalized) == 0);
+    refuse(0);
+    cr_assert(wait_until(is_finalized, &all, 60), "%ld", atomic_load(&finalized));
+    assert_nothing_left();
+}
+
+Test(without_threads, finalizers_wait_in_inline_mode, .timeout = 120)
+{
+    finalize_later(GARI_MODE_INLINE);
+}
+
+Test(without_threads, finalizers_wait_in_the_background, .timeout = 120)
+{
+    finalize_later(GARI_MODE_BACKGROUND);
 }
 
 /* A collector's thread, but none for grace periods: the second is refused. */

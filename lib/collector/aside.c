@@ -90,6 +90,7 @@ static void hand_over(struct gari__pass *pass)
     pthread_mutex_lock(&aside.lock);
     aside.outstanding++;
     pthread_mutex_unlock(&aside.lock);
+    GARI_PERTURB_AT("finalize.queue");
     if (set->touched)
         gari__upcall_finalized(set);
     else
@@ -106,7 +107,7 @@ static bool hold(const struct gari__member *member)
     do {
         if (!gari__same_references(old, member->word) && !GARI_MUTANT(HOLD_BLINDLY))
             return false;
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("finalize.hold");
     } while (!gari__cas_acq_rel(word, &old, old + GARI__VERSION_ONE + GARI__COUNT_ONE));
     return true;
 }
@@ -168,6 +169,7 @@ size_t gari__phase_clear(struct gari__pass *pass, size_t budget)
 
 void gari__upcall_finalized(struct gari__finalize_set *set)
 {
+    GARI_PERTURB_AT("finalize.done");
     pthread_mutex_lock(&aside.lock);
     set->next = aside.ready;
     gari__store_relaxed(&aside.ready, set);
@@ -186,6 +188,13 @@ struct gari__finalize_set *gari__aside_take(void)
         gari__store_relaxed(&aside.ready, set->next);
     pthread_mutex_unlock(&aside.lock);
     return set;
+}
+
+void gari__aside_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
+{
+    pthread_mutex_lock(&aside.lock);
+    gari__finalize_sets_walk(aside.ready, visit, arg);
+    pthread_mutex_unlock(&aside.lock);
 }
 
 bool gari__aside_any(void)
@@ -260,6 +269,7 @@ size_t gari__aside_release(struct gari__pass *pass, struct gari__object_thread *
              some > 0 && budget > 0 && pass->committed + pass->released < pass->held_count;
              some--, budget--) {
             gari_object *object = pass->members[pass->committed + pass->released++].object;
+            GARI_PERTURB_EACH("finalize.let-go");
             if (gari__count_down(self, object, "the collector, after the finalizers"))
                 gari__death_push(self, object);
         }

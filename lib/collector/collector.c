@@ -9,6 +9,7 @@
 #include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
+#include "lib/object/checked.h"
 #include "lib/object/death.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
@@ -64,6 +65,7 @@ bool gari__upcall_exhausted(struct gari__object_thread *self)
     gari__drive_collection(self, 2);
     gari__drive_finalizers(self, gari__finalizers_by_hand());
     gari__drive_tidy(self);
+    gari__checked_release();
     gari__events_deliver(self);
     return true;
 }
@@ -225,6 +227,7 @@ int gari__generation_of(const struct gari__block *block, uint32_t slot)
 
 int gari_generation(const gari_object *object)
 {
+    gari__checked_object(object, "gari_generation");
     struct gari__block *block = gari__block_of(object);
     return gari__generation_of(block, gari__slot_of(block, object));
 }

@@ -109,6 +109,9 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation);
 /* Works on until no proof is open. Under the lock. */
 void gari__drive_proofs(struct gari__object_thread *self);
+/* Ends what is open: a pass without a proof is given up, its candidates kept; another one finished.
+ * Under the lock. */
+void gari__drive_idle(struct gari__object_thread *self);
 /* What follows from it where there are finalizers: runs those that are queued (by_hand) or waits a moment
  * for the thread that does, and proves what they have left. Returns the number of objects freed. */
 uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand);

@@ -38,14 +38,14 @@ static bool parse_number(const char **at, const char *ends, long long least, lon
 
 static bool parse_thresholds(const char *at, int threshold[3])
 {
-    int wanted[3] = {threshold[0], threshold[1], threshold[2]};
+    int parsed[3] = {threshold[0], threshold[1], threshold[2]};
     for (int i = 0; i < 3; i++) {
         long long number;
         if (!parse_number(&at, ",", 0, INT_MAX, &number))
             return false;
-        wanted[i] = (int)number;
+        parsed[i] = (int)number;
         if (*at == '\0') {
-            memcpy(threshold, wanted, sizeof wanted);
+            memcpy(threshold, parsed, sizeof parsed);
             return true;
         }
         at++;
@@ -127,7 +127,8 @@ static bool parse_debug(const char *at, unsigned *debug)
     unsigned flags = 0;
     for (;;) {
         size_t length = strcspn(at, ","), i = 0, end = sizeof names / sizeof *names;
-        while (i < end && (strlen(names[i].name) != length || memcmp(names[i].name, at, length)))
+        while (i < end &&
+               (strlen(names[i].name) != length || memcmp(names[i].name, at, length) != 0))
             i++;
         if (i == end)
             return false;
@@ -167,23 +168,23 @@ static bool parse_nice(const char *at, int *nice)
 static bool parse_stress(const char *at, unsigned *every, unsigned *seed)
 {
     static const char *const names[] = {"every:", "seed:"};
-    long long wanted[] = {-1, -1};
+    long long parsed[] = {-1, -1};
     for (;;) {
         int which = strncmp(at, names[0], strlen(names[0])) == 0 ? 0 : 1;
         size_t length = strlen(names[which]);
-        if (strncmp(at, names[which], length) != 0 || wanted[which] >= 0)
+        if (strncmp(at, names[which], length) != 0 || parsed[which] >= 0)
             return false;
         at += length;
-        if (!parse_number(&at, ",", 0, UINT_MAX, &wanted[which]))
+        if (!parse_number(&at, ",", 0, UINT_MAX, &parsed[which]))
             return false;
         if (*at == '\0')
             break;
         at++;
     }
-    if (wanted[0] < 0)
+    if (parsed[0] < 0)
         return false;
-    *every = (unsigned)wanted[0];
-    *seed = wanted[1] < 0 ? 0 : (unsigned)wanted[1];
+    *every = (unsigned)parsed[0];
+    *seed = parsed[1] < 0 ? 0 : (unsigned)parsed[1];
     return true;
 }
 

@@ -129,6 +129,16 @@ void gari__drive_proofs(struct gari__object_thread *self)
     }
 }
 
+void gari__drive_idle(struct gari__object_thread *self)
+{
+    for (int which = 0; which < GARI__PASSES; which++) {
+        struct gari__pass *pass = &gari__collector.pass[which];
+        if (pass->phase != GARI__IDLE && pass->phase < GARI__READMIT)
+            gari__pass_abandon(pass);
+        finish(pass, self);
+    }
+}
+
 /* What has died late holds what it refers to until its grace period has passed. */
 static void await_late(struct gari__object_thread *self)
 {

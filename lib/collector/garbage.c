@@ -91,3 +91,11 @@ void gari_garbage_clear(void)
     pthread_mutex_unlock(&garbage.lock);
     gari_objects_release(&list);
 }
+
+void gari__garbage_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
+{
+    pthread_mutex_lock(&garbage.lock);
+    for (size_t i = 0; i < garbage.list.count; i++)
+        visit(garbage.list.items[i], arg);
+    pthread_mutex_unlock(&garbage.lock);
+}

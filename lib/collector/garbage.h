@@ -15,4 +15,7 @@ bool gari__garbage_room(size_t more);
  * has proved that nobody can reach it. */
 bool gari__garbage_add(gari_object *object);
 
+/* Calls visit for every object on the list, for the heap's check. */
+void gari__garbage_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
+
 #endif

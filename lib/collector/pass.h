@@ -250,6 +250,8 @@ void gari__pass_resume(struct gari__pass *pass, struct gari__finalize_set *set);
 /* The next such set, or NULL; whether there is one. */
 struct gari__finalize_set *gari__aside_take(void);
 bool gari__aside_any(void);
+/* Calls visit for every object of such a set, for the heap's check. */
+void gari__aside_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
 /* Waits until no set's finalizers are still to run, or the time is up. */
 void gari__aside_wait(uint64_t ns);
 

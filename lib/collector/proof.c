@@ -88,6 +88,7 @@ void gari__proof_begin(struct gari__pass *pass)
  * grace period on what is left: the safe way to shrink (design.md section 5). */
 static void begin_shrink(struct gari__pass *pass)
 {
+    GARI_PERTURB_AT("shrink");
     if (GARI_MUTANT(BAD_SHRINK))
         pass->queue.count = 0;
     pass->queue.current = NULL;
@@ -147,6 +148,7 @@ static size_t v1(struct gari__pass *pass, size_t budget)
         budget--;
         struct gari__member *member = &pass->members[pass->member];
         uint32_t *state = gari__scratch_at(pass, member->object);
+        GARI_PERTURB_EACH("proof.v1");
         member->word = gari__load_acquire(gari__word_of(member->object));
         uint64_t count = gari__count_of(member->word);
         if (gari__is_counted(member->word) && !(member->word & GARI__IMMORTAL) &&
@@ -170,6 +172,7 @@ static size_t v1(struct gari__pass *pass, size_t budget)
 static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
+    GARI_PERTURB_EACH("proof.v2");
     gari_object *target = gari__load_acquire(&slot->pointer);
     if (!target)
         return;
@@ -219,6 +222,7 @@ static size_t v2(struct gari__pass *pass, size_t budget)
 static void begin_grace(struct gari__pass *pass)
 {
     end_phase(pass, GARI__GRACE);
+    GARI_PERTURB_AT("proof.grace");
     pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
     pass->look = pass->member_count;
 }
@@ -232,6 +236,7 @@ static void begin_tags(struct gari__pass *pass)
 
 static size_t v3(struct gari__pass *pass, size_t budget)
 {
+    GARI_PERTURB_AT("proof.v3");
     if (pass->matched == pass->member_count && !GARI_MUTANT(INTERLEAVED_V1))
         pass->member = pass->member_count;
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
@@ -341,6 +346,7 @@ static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
     for (size_t i = *at; i < end; i++) {
         struct gari__member *member = &pass->members[i];
         __builtin_prefetch(pass->members[i + AHEAD < end ? i + AHEAD : i].object);
+        GARI_PERTURB_EACH("proof.rc");
         uint64_t word = gari__load_acquire(gari__word_of(member->object));
         if (gari__unlikely(!gari__same_references(word, member->word)) &&
             !GARI_MUTANT(NO_RECHECK)) {

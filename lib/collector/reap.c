@@ -10,9 +10,11 @@
 /* The version goes up and the count to zero. */
 static inline void commit(gari_object *object)
 {
+    GARI_PERTURB_EACH("commit.zero");
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word);
     uint64_t count = old & GARI__COUNT_MASK;
+    gari__checked_death(object);
     /* While a ring still points here its owner may clear CANDIDATE at any moment; otherwise the word
      * is ours alone. */
     if (gari__unlikely(old & GARI__CANDIDATE))
@@ -26,7 +28,7 @@ size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
         commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
-        pass->phase = pass->words & GARI__HAS_WEAK ? GARI__CLEAR : GARI__DISPOSE;
+        pass->phase = (pass->words & GARI__HAS_WEAK) ? GARI__CLEAR : GARI__DISPOSE;
         pass->member = 0;
     }
     return budget;
@@ -69,10 +71,12 @@ struct dropping {
 static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
 {
     struct dropping *dropping = arg;
+    GARI_PERTURB_EACH("commit.drop");
     gari_object *target = gari__load_relaxed(&slot->pointer);
     const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
     if (!target || (state && (*state & GARI__MEMBER)))
         return;
+    gari__checked_no_edge(target);
     if (gari__count_down(dropping->self, target, "the collector"))
         gari__death_push(dropping->self, target);
 }
@@ -119,6 +123,7 @@ static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__
 {
     dropping->objects++;
     dropping->bytes += shape->plain ? shape->type.size : gari__size_of(shape, object);
+    GARI_PERTURB_EACH("commit.free");
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     if (gari__unlikely(word & (GARI__CANDIDATE | GARI__HAS_WEAK)) &&
         keep_memory(dropping, object, word))
@@ -215,6 +220,7 @@ static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const
     for (uint32_t slot = 0; slot < block->slots; slot++) {
         if (!(scratch[slot] & GARI__SEED))
             continue;
+        GARI_PERTURB_EACH("keep");
         uint64_t word = gari__load_relaxed((uint64_t *)gari__slot_at(block, slot));
         if (keep && gari__is_alive(word))
             gari__candidate_keep(block, slot);

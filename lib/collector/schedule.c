@@ -1,5 +1,6 @@
 /* When to collect what (design.md section 6). */
 #include "concurrency/clock.h"
+#include "concurrency/perturb.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/debug.h"
 #include "lib/collector/events.h"
@@ -157,6 +158,7 @@ struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int ge
 {
     struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
     /* First a new epoch, then the candidates: what was made garbage before is then among them. */
+    GARI_PERTURB_AT("young.begin");
     gari__schedule_new_epoch();
     gari__candidates_file_all(self);
 
@@ -285,7 +287,7 @@ bool gari__schedule_check(struct gari__object_thread *self)
         return !too_soon(bytes_since);
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
     size_t threads = gari__thread_count();
-    uint64_t share = (uint64_t)left / threads + 1;
+    uint64_t share = (uint64_t)left / (threads ? threads : 1) + 1;
     gari__set_alarm(self, threads > 1 && share < 16 ? 16 : share);
     return false;
 }

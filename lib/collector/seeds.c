@@ -1,5 +1,6 @@
 #include "lib/collector/seeds.h"
 
+#include "concurrency/perturb.h"
 #include "concurrency/word.h"
 #include "lib/collector/pass.h"
 #include "lib/object/candidate.h"
@@ -32,6 +33,7 @@ void gari__seeds_take_dirty(void)
         struct gari__block *next = gari__load_relaxed(&block->dirty_next);
         bool listed = gari__load_relaxed(&block->gathered);
         gari__store_relaxed(&block->gathered, true);
+        GARI_PERTURB_EACH("dirty.take");
         /* Sequentially consistent: pairs with list_dirty in candidate.c, as the reading of the bits
          * does. After this store the block may be listed as dirty again. */
         (void)gari__exchange_seq_cst(&block->dirty, false);
@@ -115,4 +117,9 @@ bool gari__seeds_waiting(uint64_t epoch)
         }
     }
     return false;
+}
+
+const struct gari__block *gari__seeds_first(int list)
+{
+    return lists[list];
 }

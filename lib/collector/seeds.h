@@ -21,4 +21,7 @@ bool gari__seeds_any(bool old_too);
 /* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. */
 bool gari__seeds_waiting(uint64_t epoch);
 
+/* The first block of either list, for the heap's check. */
+const struct gari__block *gari__seeds_first(int list);
+
 #endif

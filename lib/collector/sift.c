@@ -14,6 +14,7 @@
 
 void gari_traverse_failed(const void *object)
 {
+    gari__checked_traverse_failed();
     struct gari__object_thread *self = gari__enter("gari_traverse_failed");
     struct gari__pass *pass = gari__pass_stepping;
     if (self->collecting && pass) {

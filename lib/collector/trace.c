@@ -90,6 +90,7 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
     queue.count = queue.fetch_count = 0;
     queue.current = NULL;
     queue.at = 0;
+    GARI_PERTURB_AT("whole.begin");
     *pass = (struct gari__pass){.which = which,
                                 .phase = GARI__SEEDING,
                                 .generation = generation,
@@ -143,6 +144,7 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
                  uint32_t slot)
 {
     gari_object *object = gari__slot_at(block, slot);
+    GARI_PERTURB_EACH("seed.word");
     uint64_t word = gari__load_seq_cst(gari__word_of(object));
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
         return;
@@ -176,6 +178,7 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
             *young = true;
             return;
         }
+        GARI_PERTURB_EACH("seed");
         /* Before anything of the objects is read: a reference that goes after this makes its object
          * a candidate again. Acquire: pairs with set_bit, so a word is as new as its filer saw.
          * Sequentially consistent, with the reading of the word: pairs with gari__is_filed. */
@@ -208,6 +211,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
             /* Only now: whatever made an object a candidate that was just taken happened before
              * this, so all of that garbage was born before it, and a candidate that is found to be
              * held by a newborn may be dropped. */
+            GARI_PERTURB_AT("whole.boundary");
             gari__epoch_advance();
             pass->epoch = gari__epoch;
         }
@@ -219,9 +223,11 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
 static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
+    GARI_PERTURB_EACH("gather");
     gari_object *target = gari__load_acquire(&slot->pointer);
     if (!target)
         return;
+    gari__checked_visit(slot, target);
     struct gari__block *block = gari__block_of(target);
     if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
         return;
@@ -339,6 +345,8 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
         budget--;
         pass->examined++;
         gari_object *object = gari__slot_at(block, slot);
+        GARI_PERTURB_EACH("scan.live");
+        GARI_PERTURB_EACH("proof.v1");
         uint64_t word = gari__load_acquire(gari__word_of(object));
         uint64_t count = gari__count_of(word);
         if (!gari__is_counted(word)) {

@@ -1,6 +1,7 @@
 /* gari's background thread, and what the threads of the service do for the collector. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
+#include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
@@ -105,9 +106,11 @@ static void sleep_for(uint64_t ns)
     pthread_mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
+        GARI_PERTURB_AT("worker.sleep");
         /* Pairs with gari__stage and gari__limbo_put: either they see the flag, or this look sees
          * their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
+        GARI_PERTURB_AT("worker.look");
         bool nothing = !gari__limbo_any() && !gari__candidates_any();
         while (nothing && !worker.kicked && !worker.stop)
             pthread_cond_wait(&worker.wake, &worker.lock);

@@ -84,6 +84,6 @@ struct gari__edit {
 
 /* 0, ENOMEM (only if count or room is not 0), ERANGE when there is no such place, or with `removed` no
  * such element; EBUSY when there were changes. */
-int gari__list_edit(struct gari__list *list, const struct gari__edit *edit);
+int gari__list_edit(struct gari__list *list, const struct gari__edit *wanted);
 
 #endif

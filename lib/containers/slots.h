@@ -35,7 +35,8 @@ static inline void gari__unlock(struct gari__object_thread *self, pthread_mutex_
 /* What has left a field, in the section in which it did (R3). */
 static inline void gari__slot_dropped(struct gari__object_thread *self, gari_object *old)
 {
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("drop");
+    gari__checked_no_edge(old);
     if (old && gari__count_down(self, old, "a container"))
         gari__death_push(self, old);
 }
@@ -46,9 +47,14 @@ static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *s
 {
     gari__candidates_relieve(self);
     gari__section_begin();
+    GARI_PERTURB_AT("store.count");
     if (object)
         gari__count_up(object, call); /* before it is visible (R2) */
-    gari__slot_dropped(self, gari__exchange_acq_rel(&slot->pointer, object));
+    GARI_PERTURB_AT("store.exchange");
+    gari__checked_stores(slot);
+    gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    gari__checked_edge(object, call);
+    gari__slot_dropped(self, old);
     gari__section_end();
 }
 
@@ -59,7 +65,10 @@ static inline void gari__slot_publish(struct gari__object_thread *self, gari_slo
 {
     gari__candidates_relieve(self);
     gari__section_begin();
+    GARI_PERTURB_AT("move.exchange");
+    gari__checked_stores(slot);
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    gari__checked_edge(object, "a container");
     if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE)) {
         uint64_t word = gari__load_relaxed(gari__word_of(object));
         if (gari__needs_suspicion(word))
@@ -73,8 +82,8 @@ static inline void gari__slot_publish(struct gari__object_thread *self, gari_slo
  * container itself is only borrowed it may be dying. */
 static inline gari_object *gari__slot_copy(gari_slot *slot)
 {
+    GARI_PERTURB_AT("borrow.read");
     gari_object *object = gari__load_acquire(&slot->pointer);
-    GARI_PERTURB_POINT();
     return object && gari__count_try_up(object) ? object : NULL;
 }
 

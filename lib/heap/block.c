@@ -167,6 +167,10 @@ static void settle(struct gari__kind *kind, struct gari__block *block, unsigned 
     pthread_mutex_unlock(&kind->lock);
     if (release) {
         gari__memory_free(block->weak);
+#ifdef GARI_CHECKED
+        gari__memory_free(block->checked);
+        gari__store_release(&block->checked, NULL);
+#endif
         gari__asan_unpoison(block->run, block->pages * GARI__PAGE_SIZE);
         gari__run_free(block->run, block->pages);
         descriptor_free(block);

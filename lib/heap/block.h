@@ -109,6 +109,9 @@ struct gari__block {
     struct gari__block *gathered_next;
     /* Blocks in which a pass has a scratch array. */
     struct gari__block *touched_next[GARI__PASSES];
+#ifdef GARI_CHECKED
+    struct gari__checked *checked; /* by slot: object/checked.c; goes with the block. Atomically */
+#endif
 };
 
 #define GARI__FREED_HEAD(freed) ((uint32_t)((freed)&0xffff))

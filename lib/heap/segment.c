@@ -17,6 +17,29 @@ static struct gari__segment *walk_next; /* where a walk in progress goes on */
 /* A walk writes, who keeps walks out reads. A walk that waits goes first. */
 static pthread_rwlock_t walks = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
+#ifdef GARI_CHECKED
+/* A bit for each place that a segment can have in 48 bits of address. Atomically. */
+static uint64_t places[((uint64_t)1 << 48) / GARI__SEGMENT_SIZE / 64];
+
+bool gari__is_heap(const void *address)
+{
+    uint64_t place = (uintptr_t)address / GARI__SEGMENT_SIZE;
+    return place / 64 < sizeof places / sizeof *places &&
+           gari__load_relaxed(&places[place / 64]) >> (place % 64) & 1;
+}
+
+static void note_place(const struct gari__segment *segment, bool used)
+{
+    uint64_t place = (uintptr_t)segment / GARI__SEGMENT_SIZE, bit = (uint64_t)1 << (place % 64);
+    if (used)
+        gari__fetch_or_acq_rel(&places[place / 64], bit);
+    else
+        gari__fetch_and_acq_rel(&places[place / 64], ~bit);
+}
+#else
+#define note_place(segment, used) ((void)0)
+#endif
+
 static bool page_used(const struct gari__segment *segment, size_t page)
 {
     return segment->used[page / 64] >> (page % 64) & 1;
@@ -61,6 +84,7 @@ static struct gari__segment *map_segment(size_t size)
     if (!segment)
         return NULL;
     gari__lsan_root(segment, size);
+    note_place(segment, true);
     segment->mapped = size;
     segment->used[0] = 1;
     segment->free_pages = GARI__PAGES - 1;
@@ -82,6 +106,7 @@ static void unmap_segment(struct gari__segment *segment)
         segments = segment->next;
     if (segment->next)
         segment->next->prev = segment->prev;
+    note_place(segment, false);
     gari__lsan_unroot(segment, segment->mapped);
     /* Another mapping may come to lie here, one that is not ours. */
     gari__asan_unpoison(segment, segment->mapped);
@@ -212,4 +237,15 @@ void gari__walks_allow(void)
 {
     if (!GARI_MUTANT(LATE_IN_WALK))
         pthread_rwlock_unlock(&walks);
+}
+
+unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
+                             void *arg)
+{
+    pthread_mutex_lock(&lock);
+    for (const struct gari__segment *segment = segments; segment; segment = segment->next)
+        visit(segment, arg);
+    unsigned empty = empty_segments;
+    pthread_mutex_unlock(&lock);
+    return empty;
 }

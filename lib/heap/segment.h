@@ -41,6 +41,15 @@ size_t gari__heap_peak_bytes(void);
  * segments they may, and a segment that is new may be missed. One walk at a time. */
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg);
 
+/* Calls visit for every segment. Returns how many are taken to be without a run. */
+unsigned gari__segments_walk(void (*visit)(const struct gari__segment *segment, void *arg),
+                             void *arg);
+
+#ifdef GARI_CHECKED
+/* Whether the address lies in a segment. */
+bool gari__is_heap(const void *address);
+#endif
+
 /* Keeps walks out until gari__walks_allow; false when one is under way or wanted. Many threads may
  * keep them out at a time, each for a bounded moment. */
 bool gari__walks_bar(void);

@@ -26,6 +26,7 @@ struct search {
 static void take(struct search *search, gari_object *object)
 {
     gari_objects *found = search->found;
+    GARI_PERTURB_EACH("walk");
     /* Room first: a reference could not be given back here. */
     if (search->out_of_memory || !gari__objects_room(found, &search->room, 1))
         search->out_of_memory = true;

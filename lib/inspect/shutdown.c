@@ -5,6 +5,7 @@
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
 #include "lib/collector/stress.h"
+#include "lib/object/checked.h"
 #include "lib/object/finalizer.h"
 
 /* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
@@ -59,6 +60,12 @@ static size_t count_left(struct census *census)
     }
 }
 
+static void trim(struct gari__kind *kind, void *unused)
+{
+    (void)unused;
+    gari__kind_trim(kind);
+}
+
 static void disown_all(void)
 {
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next)
@@ -96,8 +103,9 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     gari__events_finish(self);
     gari_garbage_clear();
     gari_set_debug(debug);
+    gari__checked_release();
     disown_all();
-    gari__kinds_walk(gari__kind_trim);
+    gari__kinds_walk(trim, NULL);
     struct census census = {.report = report, .arg = arg};
     size_t left = count_left(&census);
     gari__leave(self);

@@ -14,6 +14,7 @@ static void set_bit(struct gari__block *block, uint32_t slot)
 
 static void list_dirty(struct gari__block *block)
 {
+    GARI_PERTURB_AT("dirty.list");
     /* Sequentially consistent on both sides (set_bit; seeds.c): either the collector has not yet taken
      * `dirty` down, and will see the bit when it reads the bits after that, or we list the block
      * again. */
@@ -35,12 +36,13 @@ void gari__candidate_keep(struct gari__block *block, uint32_t slot)
 static void file(struct gari__object_thread *self, gari_object *object)
 {
     gari__section_begin();
+    GARI_PERTURB_AT("file.clear");
     uint64_t old = gari__fetch_and_acq_rel(gari__word_of(object), ~GARI__CANDIDATE);
     bool alive = gari__is_alive(old);
     if (alive) {
         /* Alive in this section: the block stays at least until its end. */
         struct gari__block *block = gari__block_of(object);
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("file.bit");
         gari__candidate_keep(block, gari__slot_of(block, object));
     }
     gari__section_end();
@@ -55,7 +57,7 @@ void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64
     do {
         if (!gari__is_alive(word) || !gari__needs_suspicion(word))
             return;
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("suspect");
     } while (
         !gari__cas_acq_rel(gari__word_of(object), &word, word | GARI__CANDIDATE | GARI__SHARED));
     gari__stage(self, object);
@@ -69,9 +71,11 @@ void gari__stage(struct gari__object_thread *self, gari_object *object)
         return;
     }
     gari__store_relaxed(&self->staged[head % GARI__STAGED], object);
+    GARI_PERTURB_AT("ring.stage");
     /* It may be the only thing that the collector would ever wake up for. (Also a release: pairs with
      * file_staged.) */
     (void)gari__exchange_seq_cst(&self->staged_head, head + 1);
+    GARI_PERTURB_AT("ring.wake");
     if (gari__load_seq_cst(&gari__collector_asleep))
         gari__upcall_wake();
 }
@@ -140,4 +144,9 @@ bool gari__candidates_any(void)
 struct gari__block *gari__candidates_take_dirty(void)
 {
     return gari__exchange_acq_rel(&dirty_blocks, (struct gari__block *)NULL);
+}
+
+const struct gari__block *gari__candidates_first_dirty(void)
+{
+    return gari__load_acquire(&dirty_blocks);
 }

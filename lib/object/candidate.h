@@ -42,6 +42,9 @@ void gari__candidate_keep(struct gari__block *block, uint32_t slot);
 /* Takes all dirty blocks, linked through dirty_next; they stay marked dirty. */
 struct gari__block *gari__candidates_take_dirty(void);
 
+/* The first dirty block, for the heap's check, while nobody else is at work. */
+const struct gari__block *gari__candidates_first_dirty(void);
+
 static inline bool gari__candidate_bit(const struct gari__block *block, uint32_t slot)
 {
     return gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64) & 1;

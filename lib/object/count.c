@@ -18,8 +18,8 @@ void gari__fatal_dead(const gari_object *object, const char *call)
 {
     const struct gari__shape *shape = gari__shape_of(object);
     gari__fatal("%s: the object at %p of type '%s' is dead: its count is 0, more references were "
-                "given back than taken",
-                call, (const void *)object, shape->type.name);
+                "given back than taken%s",
+                call, (const void *)object, shape->type.name, gari__checked_story(object));
 }
 
 void gari__make_immortal(gari_object *object)
@@ -34,6 +34,7 @@ bool gari__count_try_up(gari_object *object)
     uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
+    GARI_PERTURB_AT("try_incref");
     do {
         if (!gari__is_alive(old) && !GARI_MUTANT(RAISE_DEAD))
             return false;
@@ -50,7 +51,7 @@ static void claim(struct gari__object_thread *self, gari_object *object, uint64_
 {
     while (!gari__is_counted(word) && (word & GARI__UNFINALIZED)) {
         uint64_t claimed = (word & ~GARI__UNFINALIZED) + GARI__VERSION_ONE + GARI__COUNT_ONE;
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("claim");
         if (gari__cas_acq_rel(gari__word_of(object), &word, claimed)) {
             gari__finalize_claimed(self, object);
             return;
@@ -75,6 +76,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 {
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word), now;
+    GARI_PERTURB_AT("suspect");
     do {
         if (old & GARI__SHARED) /* meanwhile */
             return gari__count_down(self, object, call);
@@ -86,6 +88,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
                    (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
     } while (!gari__cas_seq_cst(word, &old, now));
     if (gari__count_of(old) > 1) {
+        gari__checked_owned(object, call);
         if (now & ~old & GARI__CANDIDATE)
             gari__stage(self, object);
         return false;
@@ -97,6 +100,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 
 gari_object *gari_incref(gari_object *object)
 {
+    GARI_PERTURB_AT("incref");
     if (object)
         gari__count_up(object, "gari_incref");
     return object;
@@ -104,6 +108,7 @@ gari_object *gari_incref(gari_object *object)
 
 bool gari_try_incref(gari_object *object)
 {
+    gari__checked_object(object, "gari_try_incref");
     return gari__count_try_up(object);
 }
 
@@ -112,6 +117,7 @@ void gari_decref(gari_object *object)
     if (!object)
         return;
     struct gari__object_thread *self = gari__enter("gari_decref");
+    GARI_PERTURB_AT("decref");
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     bool died;
     if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
@@ -130,21 +136,25 @@ void gari_decref(gari_object *object)
 
 size_t gari_getrefcount(const gari_object *object)
 {
+    gari__checked_object(object, "gari_getrefcount");
     return gari__count_of(gari__load_relaxed(gari__word_of(object)));
 }
 
 bool gari_is_tracked(const gari_object *object)
 {
+    gari__checked_object(object, "gari_is_tracked");
     return gari__shape_of(object)->tracked;
 }
 
 bool gari_is_finalized(const gari_object *object)
 {
+    gari__checked_object(object, "gari_is_finalized");
     return gari__shape_of(object)->type.finalize &&
            !(gari__load_relaxed(gari__word_of(object)) & GARI__UNFINALIZED);
 }
 
 const gari_type *gari_type_of(const gari_object *object)
 {
+    gari__checked_object(object, "gari_type_of");
     return gari__shape_of(object)->identity;
 }

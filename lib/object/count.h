@@ -9,6 +9,7 @@
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
+#include "lib/object/checked.h"
 #include "lib/object/self.h"
 
 static inline uint64_t *gari__word_of(const gari_object *object)
@@ -22,6 +23,7 @@ __attribute__((cold)) void gari__make_immortal(gari_object *object);
 /* One more counted reference; the caller holds one or is about to publish the object. */
 static inline void gari__count_up(gari_object *object, const char *call)
 {
+    gari__checked_object(object, call);
     uint64_t step = GARI__VERSION_ONE + GARI__COUNT_ONE;
     if (GARI_MUTANT(NO_VERSION))
         step = GARI__COUNT_ONE;
@@ -65,6 +67,7 @@ static inline bool gari__is_filed(gari_object *object)
 {
     const struct gari__block *block = gari__block_of(object);
     uint32_t slot = gari__slot_of(block, object);
+    GARI_PERTURB_AT("filed.look");
     return gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64) & 1;
 }
 
@@ -88,10 +91,12 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 static inline bool gari__count_down(struct gari__object_thread *self, gari_object *object,
                                     const char *call)
 {
+    gari__checked_object(object, call);
     if (gari__unlikely(!(gari__load_relaxed(gari__word_of(object)) & GARI__SHARED)))
         return gari__count_down_unshared(self, object, call);
     uint64_t old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
     if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
+        gari__checked_owned(object, call);
         if (gari__needs_suspicion(old) && !gari__is_filed(object))
             gari__suspect(self, object, old - GARI__COUNT_ONE);
         return false;

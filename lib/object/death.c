@@ -25,6 +25,7 @@ static void leave_dying(gari_object *object)
 
 void gari__death_push(struct gari__object_thread *self, gari_object *object)
 {
+    gari__checked_death(object);
     if (gari__unlikely(self->dying_count == GARI__DYING_ROOM))
         leave_dying(object);
     else
@@ -59,6 +60,7 @@ void gari__death_retire(struct gari__object_thread *self, gari_object *object)
 
 void gari__death_let_go(struct gari__object_thread *self, gari_object *object)
 {
+    GARI_PERTURB_EACH("reap.retire");
     uint64_t *word = gari__word_of(object);
     if (gari__load_relaxed(word) & GARI__CANDIDATE) {
         /* A ring still points here. Whichever of the two sees the other's mark retires it. */
@@ -81,11 +83,15 @@ static void drop_edge(gari_slot *slot, void *arg)
     struct gari__object_thread *self = arg;
     if (gari__load_relaxed(&slot->pointer) == NULL)
         return;
+    GARI_PERTURB_EACH("reap.drop");
     /* A borrower may be storing here at this moment: what he replaces is his to drop. */
     gari_object *target = gari__exchange_acq_rel(&slot->pointer, NULL);
     if (!target)
         return;
     self->edges_dropped++;
+    GARI_PERTURB_EACH("reap.count");
+    gari__checked_visit(slot, target);
+    gari__checked_no_edge(target);
     if (!gari__count_down(self, target, "the death of an object that refers to it"))
         return;
     if (!self->apart_late && gari__unlikely(dies_late(target)))
@@ -116,8 +122,10 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     const struct gari__shape *shape = gari__shape_of_block(block);
     bool alone = block->slots == 1;
     size_t at = alone ? block->resume : 0;
-    if (at == 0)
+    if (at == 0) {
+        gari__checked_apart(shape, object);
         GARI_OBSERVE(shape, object);
+    }
     if (shape->type.dispose && at == 0) {
         self->callbacks++;
         shape->type.dispose(object);

@@ -38,6 +38,7 @@ void gari_read_begin(void)
 
 void gari_read_end(void)
 {
+    GARI_PERTURB_AT("section.end");
     gari__section_end();
     if (GARI_MUTANT(LATE_DECREF))
         drop_put_off();
@@ -50,9 +51,10 @@ static void end_with_drop(struct gari__object_thread *self, gari_object *old, co
     bool died = false;
     if (GARI_MUTANT(LATE_DECREF))
         old = put_off_drop(old);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("drop");
     if (old) {
         GARI_PERTURB_STEP(DROP);
+        gari__checked_no_edge(old);
         died = gari__count_down(self, old, call);
     }
     gari__section_end();
@@ -60,8 +62,10 @@ static void end_with_drop(struct gari__object_thread *self, gari_object *old, co
 }
 
 /* An external reference to the object has become an edge. */
-static void suspect_moved(struct gari__object_thread *self, gari_object *object)
+static void suspect_moved(struct gari__object_thread *self, gari_object *object, const char *call)
 {
+    (void)call; /* for the checked build */
+    gari__checked_edge(object, call);
     if (!object || GARI_MUTANT(MOVE_NO_CANDIDATE))
         return;
     uint64_t word = gari__load_relaxed(gari__word_of(object));
@@ -71,10 +75,11 @@ static void suspect_moved(struct gari__object_thread *self, gari_object *object)
 
 void *gari_slot_load(gari_slot *slot)
 {
+    gari__checked_field(slot, "gari_load");
     gari__section_begin();
+    GARI_PERTURB_AT("borrow.read");
     /* Acquire: pairs with the release of whoever published the object. */
     gari_object *object = gari__load_acquire(&slot->pointer);
-    GARI_PERTURB_POINT();
     while (object && !gari__count_try_up(object)) {
         /* It has left the field meanwhile and died. If it is still there, this is the dispose callback
          * of a garbage cycle's member, and so is what the field refers to. */
@@ -89,7 +94,18 @@ void *gari_slot_load(gari_slot *slot)
 
 void *gari_slot_borrow(gari_slot *slot)
 {
-    return gari_slot_borrow_(slot);
+    gari__checked_field(slot, "gari_borrow");
+    GARI_PERTURB_AT("borrow.read");
+    return gari__load_acquire(&slot->pointer);
+}
+
+/* Both of what a call is about to store, and where. */
+static inline void check_store(const gari_slot *slot, const void *object, const char *call)
+{
+    gari__checked_field(slot, call);
+    gari__checked_object(object, call);
+    gari__checked_stores(slot);
+    (void)slot, (void)object, (void)call;
 }
 
 /* Mutant: what is going to be replaced is given back before. */
@@ -106,6 +122,7 @@ static void drop_early(struct gari__object_thread *self, gari_slot *slot)
 void gari_slot_store(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_store");
+    check_store(slot, object, "gari_store");
     gari__section_begin();
     /* Three places in memory, each about to be changed by a locked instruction that would wait for
      * its own cache miss alone. */
@@ -114,12 +131,14 @@ void gari_slot_store(gari_slot *slot, void *object)
     gari_object *seen = gari__load_relaxed(&slot->pointer);
     if (seen)
         __builtin_prefetch(seen, 1);
+    GARI_PERTURB_AT("store.count");
     if (object && !GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
     if (GARI_MUTANT(EARLY_DROP))
         drop_early(self, slot);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("store.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
+    gari__checked_edge(object, "gari_store");
     end_with_drop(self, GARI_MUTANT(EARLY_DROP) ? NULL : old, "gari_store");
     if (object && GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store");
@@ -129,19 +148,24 @@ void gari_slot_store(gari_slot *slot, void *object)
 void gari_slot_move(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_move");
+    check_store(slot, object, "gari_move");
     gari__section_begin();
+    GARI_PERTURB_AT("move.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     GARI_PERTURB_POINT();
-    suspect_moved(self, object);
+    suspect_moved(self, object, "gari_move");
     end_with_drop(self, old, "gari_move");
     gari__leave(self);
 }
 
 void *gari_slot_take(gari_slot *slot)
 {
+    gari__checked_field(slot, "gari_take");
     gari__section_begin();
+    GARI_PERTURB_AT("take.exchange");
     gari_object *object = gari__exchange_acq_rel(&slot->pointer, NULL);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
+    gari__checked_no_edge(object);
     if (object)
         gari__count_moved(object);
     gari__section_end();
@@ -151,12 +175,15 @@ void *gari_slot_take(gari_slot *slot)
 void *gari_slot_exchange(gari_slot *slot, void *object)
 {
     struct gari__object_thread *self = gari__enter("gari_exchange");
+    check_store(slot, object, "gari_exchange");
     gari__section_begin();
+    GARI_PERTURB_AT("exchange.exchange");
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
+    gari__checked_no_edge(old);
     if (old)
         gari__count_moved(old);
-    suspect_moved(self, object);
+    suspect_moved(self, object, "gari_exchange");
     gari__section_end();
     gari__settle(self, NULL);
     gari__leave(self);
@@ -166,14 +193,17 @@ void *gari_slot_exchange(gari_slot *slot, void *object)
 bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired)
 {
     struct gari__object_thread *self = gari__enter("gari_compare_exchange");
+    check_store(slot, desired, "gari_compare_exchange");
     gari__section_begin();
     gari_object *old = expected;
+    GARI_PERTURB_AT("exchange.exchange");
     bool swapped = gari__cas_strong_acq_rel(&slot->pointer, &old, (gari_object *)desired);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("moved");
     if (swapped) {
+        gari__checked_no_edge(old);
         if (old)
             gari__count_moved(old);
-        suspect_moved(self, desired);
+        suspect_moved(self, desired, "gari_compare_exchange");
     }
     gari__section_end();
     gari__settle(self, NULL);
@@ -192,6 +222,8 @@ void gari_slot_init(gari_slot *slot, void *object)
             gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",
                         shape->type.name);
     }
+    check_store(slot, object, "gari_init");
+    gari__checked_edge(object, "gari_init");
     /* Release: the holder may be memory that a stale pointer of the collector leads to. */
     gari__store_release(&slot->pointer, (gari_object *)object);
 }

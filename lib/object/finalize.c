@@ -70,8 +70,9 @@ static void call(struct gari__object_thread *self, void (*fn)(void *arg), void *
 
 void gari__finalize_one(struct gari__object_thread *self, gari_object *object)
 {
+    GARI_PERTURB_AT("finalize.run");
     call(self, gari__shape_of(object)->type.finalize, object);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("finalize.done");
     gari__section_begin();
     bool died = gari__count_down(self, object, "gari, after the finalizer");
     gari__section_end();
@@ -150,6 +151,7 @@ static size_t run_set(struct gari__object_thread *self, struct gari__finalize_se
     for (; set->at < set->count && called < most; set->at++) {
         gari_object *object = set->members[set->at].object;
         uint64_t *word = gari__word_of(object);
+        GARI_PERTURB_AT("finalize.run");
         if ((gari__load_relaxed(word) & GARI__UNFINALIZED) &&
             (GARI_MUTANT(FINALIZE_TWICE) ||
              (gari__fetch_and_acq_rel(word, ~GARI__UNFINALIZED) & GARI__UNFINALIZED))) {
@@ -206,4 +208,23 @@ uint64_t gari__finalize_waiting(void)
 uint64_t gari__finalize_called(void)
 {
     return gari__load_relaxed(&queue.called);
+}
+
+void gari__finalize_sets_walk(const struct gari__finalize_set *set,
+                              void (*visit)(const gari_object *object, void *arg), void *arg)
+{
+    for (; set; set = set->next)
+        for (size_t i = 0; i < set->count; i++)
+            visit(set->members[i].object, arg);
+}
+
+const struct gari__block *gari__finalize_walk(void (*visit)(const gari_object *object, void *arg),
+                                              void *arg, uint32_t *slot)
+{
+    pthread_mutex_lock(&queue.lock);
+    gari__finalize_sets_walk(queue.sets, visit, arg);
+    *slot = queue.slot;
+    const struct gari__block *block = queue.slot ? queue.block : NULL;
+    pthread_mutex_unlock(&queue.lock);
+    return block;
 }

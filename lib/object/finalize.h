@@ -62,6 +62,16 @@ bool gari__finalize_any(void);
 uint64_t gari__finalize_waiting(void);
 uint64_t gari__finalize_called(void);
 
+/* ---- For the heap's check, while nobody else is at work ---- */
+
+/* Calls visit for every object that a list of sets holds. */
+void gari__finalize_sets_walk(const struct gari__finalize_set *set,
+                              void (*visit)(const gari_object *object, void *arg), void *arg);
+/* The same for the sets in the queue. Returns the block of which the queue has taken objects over, or
+ * NULL; *slot is the head of their list. */
+const struct gari__block *gari__finalize_walk(void (*visit)(const gari_object *object, void *arg),
+                                              void *arg, uint32_t *slot);
+
 /* Whether finalizers run only where the service calls gari_run_finalizers. */
 extern bool gari__finalize_queued_only;
 

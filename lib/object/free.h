@@ -16,8 +16,13 @@ struct gari__free_run {
 
 static inline void gari__free_run_flush(struct gari__free_run *run)
 {
+#ifdef GARI_CHECKED
+    if (run->count)
+        gari__checked_quarantine(run->block, run->head);
+#else
     if (run->count)
         gari__block_free(run->block, run->head, run->tail, run->count);
+#endif
     run->count = 0;
 }
 
@@ -27,16 +32,17 @@ static GARI__INLINE void gari__free_slot(struct gari__free_run *run, struct gari
     uint32_t slot = gari__slot_of(block, object);
     if (gari__unlikely(shape->type.reclaim != NULL))
         shape->type.reclaim(object);
-#if defined(GARI_PERTURB) || defined(GARI__ASAN)
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED) || defined(GARI__ASAN)
     size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
                                    : gari__size_of(shape, object) - sizeof(gari_object);
 #endif
-#ifdef GARI_PERTURB
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED)
     memset(object + 1, 0xDD, body);
 #endif
 #ifdef GARI__ASAN
     gari__asan_poison(object + 1, body);
 #endif
+    GARI_PERTURB_EACH("reap.free");
     /* The version stays (R7). */
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;

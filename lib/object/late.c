@@ -28,6 +28,7 @@ struct late {
 void gari__late_retire(struct gari__object_thread *self, gari_object *object)
 {
     const struct gari__shape *shape = gari__shape_of(object);
+    gari__checked_death(object);
     GARI_OBSERVE(shape, object);
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->freed_by_count, 1);
@@ -44,6 +45,7 @@ static void leave(struct late *late, gari_object *object)
     struct gari__block *block = gari__block_of(object);
     uint32_t slot = gari__slot_of(block, object) + 1;
     uint64_t word = gari__load_relaxed(gari__word_of(object));
+    gari__checked_death(object);
     gari__store_release(gari__word_of(object), word & ~GARI__COUNT_MASK);
     const struct gari__shape *shape = gari__shape_of_block(block);
     late->objects++;
@@ -68,6 +70,7 @@ static __attribute__((noinline)) void count_down(struct late *late, gari_object 
 {
     struct gari__object_thread *self = late->self;
     gari__section_begin();
+    GARI_PERTURB_EACH("reap.count");
     bool died = gari__count_down(self, target, "the death of an object that refers to it");
     gari__section_end();
     if (died)
@@ -94,6 +97,8 @@ static GARI__INLINE void find(gari_slot *slot, void *arg)
     gari_object *target = gari__load_relaxed(&slot->pointer);
     if (!target)
         return;
+    gari__checked_visit(slot, target);
+    gari__checked_no_edge(target);
     __builtin_prefetch(target, 1);
     if (gari__likely(late->depth < ROOM))
         late->stack[late->depth++] = target;
@@ -118,6 +123,7 @@ static void flush(struct late *late)
 static GARI__INLINE void take_apart(struct late *late, struct gari__block *block,
                                     const struct gari__shape *shape, gari_object *object)
 {
+    gari__checked_apart(shape, object);
     if (shape->tracked)
         gari__edges(shape, object, 0, SIZE_MAX, find, late);
     if (gari__unlikely(shape->has_items))
@@ -137,6 +143,7 @@ static GARI__INLINE void look_at(struct late *late, gari_object *object)
         return;
     }
     const struct gari__shape *shape = gari__shape_of_block(block);
+    gari__checked_death(object);
     GARI_OBSERVE(shape, object);
     late->left--;
     take_apart(late, block, shape, object);

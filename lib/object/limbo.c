@@ -69,6 +69,7 @@ static void seal(void)
     batch->blocks = mine;
     batch->deferred = limbo.deferred;
     limbo.deferred = NULL;
+    GARI_PERTURB_AT("reap.retire");
     /* Everything in the batch had reached zero, and been let go of, before this. */
     batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_ticket();
     limbo.last_ticket = batch->ticket;
@@ -139,7 +140,10 @@ static void sweep_edge(gari_slot *slot, void *arg)
     gari_object *target = gari__load_relaxed(&slot->pointer);
     if (!target || GARI_MUTANT(NO_SWEEP))
         return;
+    GARI_PERTURB_AT("reap.sweep");
     gari__store_relaxed(&slot->pointer, NULL);
+    GARI_PERTURB_AT("reap.count");
+    gari__checked_no_edge(target);
     if (gari__count_down(self, target, "the sweep of a dead object's fields"))
         gari__death_push(self, target);
 }
@@ -324,6 +328,19 @@ struct gari__limbo_stats gari__limbo_read_stats(void)
     struct gari__limbo_stats now = waiting_now();
     now.deferred = gari__load_relaxed(&limbo.deferred_count);
     return now;
+}
+
+void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg)
+{
+    pthread_mutex_lock(&limbo.lock);
+    const struct gari__block *block;
+    for (unsigned i = 0; i < limbo.count; i++)
+        for (block = limbo.batches[(limbo.first + i) % BATCHES].blocks; block;
+             block = block->batch_next)
+            visit(block, arg);
+    for (block = limbo.ripe; block; block = block->batch_next)
+        visit(block, arg);
+    pthread_mutex_unlock(&limbo.lock);
 }
 
 int gari_defer(void (*fn)(void *arg), void *arg)

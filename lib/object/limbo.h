@@ -43,4 +43,7 @@ uint64_t gari__limbo_last_ticket(void);
 
 struct gari__limbo_stats gari__limbo_read_stats(void);
 
+/* Calls visit for every block of a batch, for the heap's check, while nobody else is at work. */
+void gari__limbo_walk(void (*visit)(const struct gari__block *block, void *arg), void *arg);
+
 #endif

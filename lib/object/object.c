@@ -2,6 +2,7 @@
 #include "concurrency/clock.h"
 #include "concurrency/fatal.h"
 #include "concurrency/sanitizer.h"
+#include "lib/object/checked.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 
@@ -37,15 +38,18 @@ static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *s
     if (GARI_MUTANT(EARLY_BIRTH))
         gari__fetch_add_acq_rel(gari__word_of(object), GARI__VERSION_ONE + GARI__COUNT_ONE);
     GARI_PERTURB_STEP(BIRTH);
+    GARI_PERTURB_EACH("new.zero");
     if (gari__likely(body != 0))
         zero((char *)(object + 1), body);
     if (shape)
         memcpy((char *)object + shape->type.items.length_offset, &length, sizeof length);
     gari__store_relaxed(&side->birth, stamp);
+    gari__checked_birth(object);
     uint64_t *word = gari__word_of(object);
     uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
     if (!GARI_MUTANT(REBORN_VERSION))
         version += GARI__VERSION_ONE;
+    GARI_PERTURB_EACH("new");
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
     gari__store_release(word, version | first_word);
 }
@@ -184,6 +188,7 @@ static __attribute__((noinline)) void *new_long(struct gari__object_thread *self
  * for a new stamp nor for a look at the trigger. Everything else goes the long way. */
 void *gari_new(const gari_type *type)
 {
+    GARI__CHECKED_MAKER();
     struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
     if (gari__unlikely(!self || self->heap.thread.leaves_slowly))
         return new_slowly(type);
@@ -208,6 +213,7 @@ void *gari_new(const gari_type *type)
 
 void *gari_new_items(const gari_type *type, size_t length)
 {
+    GARI__CHECKED_MAKER();
     struct gari__object_thread *self = gari__enter("gari_new_items");
     size_t at = cache_index(type);
     void *object = NULL;

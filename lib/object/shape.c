@@ -178,13 +178,14 @@ struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size)
     return &shape->classes[class_of((size + align - 1) & ~(align - 1))];
 }
 
-void gari__kinds_walk(void (*visit)(struct gari__kind *kind))
+void gari__kinds_walk(void (*visit)(struct gari__kind *kind, void *arg), void *arg)
 {
     for (size_t i = 0; i < TABLE; i++) {
         for (struct gari__shape *s = gari__load_acquire(&table[i]); s; s = s->next) {
+            visit(&s->single, arg);
             for (size_t k = 0; k < GARI__SIZE_CLASSES; k++) {
                 if (s->classes[k].shape)
-                    visit(&s->classes[k]);
+                    visit(&s->classes[k], arg);
             }
         }
     }

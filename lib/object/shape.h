@@ -37,7 +37,7 @@ struct gari__shape *gari__shape_find(const gari_type *type, const char *call);
 struct gari__kind *gari__shape_kind(struct gari__shape *shape, size_t size);
 
 /* Calls visit for every kind of every shape. */
-void gari__kinds_walk(void (*visit)(struct gari__kind *kind));
+void gari__kinds_walk(void (*visit)(struct gari__kind *kind, void *arg), void *arg);
 
 static inline const struct gari__shape *gari__shape_of_block(struct gari__block *block)
 {

@@ -51,3 +51,15 @@ uint32_t gari__waiting_take(int what, struct gari__block *block)
 {
     return gari__exchange_acq_rel(&block->waiting[what], 0u) & HEAD_MASK;
 }
+
+const struct gari__block *gari__waiting_first(int what)
+{
+    return gari__load_acquire(&blocks[what]);
+}
+
+uint32_t gari__waiting_head(int what, const struct gari__block *block, bool *listed)
+{
+    uint32_t word = gari__load_acquire(&block->waiting[what]);
+    *listed = word & LISTED;
+    return word & HEAD_MASK;
+}

@@ -27,4 +27,11 @@ uint32_t gari__waiting_take(int what, struct gari__block *block);
 /* Lists a block again of which nothing was taken. */
 void gari__waiting_relist(int what, struct gari__block *block);
 
+/* ---- For the heap's check, while nobody else is at work ---- */
+
+/* The first block of the list; follow waiting_next. */
+const struct gari__block *gari__waiting_first(int what);
+/* The block's list, and whether the block is said to be listed. */
+uint32_t gari__waiting_head(int what, const struct gari__block *block, bool *listed);
+
 #endif

@@ -74,16 +74,18 @@ void gari__weak_release(struct gari__weak *weak)
 static gari_object *pass_gate(struct gari__weak *weak)
 {
     for (;;) {
+        GARI_PERTURB_AT("weak.read");
         /* Acquire: pairs with gari__weak_tag (a tag's gate is seen open) and the death's emptying. */
         uintptr_t target = gari__load_acquire(&weak->target);
         if (!(target & GARI__WEAK_TAG) || GARI_MUTANT(WEAK_NO_GATE))
             return (gari_object *)(target & ~GARI__WEAK_TAG);
-        GARI_PERTURB_POINT();
+        GARI_PERTURB_AT("gate.look");
         GARI_PERTURB_STEP(WEAK_TAG);
         uint64_t now = gari__load_acquire(&gate);
         gari_object *object = (gari_object *)(target & ~GARI__WEAK_TAG);
         switch (GATE_STATE(now)) {
         case OPEN:
+            GARI_PERTURB_AT("gate.break");
             /* Acquire-release: pairs with gari__gate_decide; one of the two wins. */
             if (gari__cas_strong_acq_rel(&gate, &now, (now & ~(uint64_t)3) | BROKEN))
                 return object;
@@ -91,6 +93,7 @@ static gari_object *pass_gate(struct gari__weak *weak)
         case DECIDED:
             /* Decided over this tag, unless it has been taken back since: what is to be finalized is
              * untagged before the decision. */
+            GARI_PERTURB_AT("weak.null");
             if (gari__load_acquire(&weak->target) == target && gari__load_acquire(&gate) == now)
                 return NULL;
             break;
@@ -102,9 +105,10 @@ static gari_object *pass_gate(struct gari__weak *weak)
 
 gari_object *gari__weak_get(struct gari__weak *weak)
 {
+    GARI_PERTURB_AT("weak.begin");
     gari__section_begin();
     gari_object *object = pass_gate(weak);
-    GARI_PERTURB_POINT();
+    GARI_PERTURB_AT("weak.try_incref");
     GARI_PERTURB_STEP(WEAK_READ);
     if (object && !gari__count_try_up(object))
         object = NULL;
@@ -179,6 +183,7 @@ struct gari__callback *gari__weak_clear(gari_object *object)
     pthread_mutex_t *lock = lock_of(object);
     struct gari__weak *weak = *entry;
     *entry = NULL;
+    GARI_PERTURB_AT("weak.clear");
     /* Release: pairs with pass_gate; whoever still reads the old value is in a section that the memory
      * of the object waits for. */
     gari__store_release(&weak->target, 0);
@@ -195,6 +200,7 @@ void gari__weak_died(gari_object *object)
 
 void gari__gate_open(void)
 {
+    GARI_PERTURB_AT("gate.open");
     gari__store_release(&gate, ((gari__load_relaxed(&gate) >> 2) + 1) << 2 | OPEN);
 }
 
@@ -202,6 +208,7 @@ bool gari__gate_decide(void)
 {
     uint64_t number = gari__load_relaxed(&gate) & ~(uint64_t)3;
     uint64_t open = number | OPEN;
+    GARI_PERTURB_AT("gate.decide");
     return gari__cas_strong_acq_rel(&gate, &open, number | DECIDED) || GARI_MUTANT(WEAK_NO_GATE);
 }
 
@@ -212,6 +219,7 @@ bool gari__gate_is_broken(void)
 
 void gari__gate_shut(void)
 {
+    GARI_PERTURB_AT("gate.shut");
     gari__store_release(&gate, (gari__load_relaxed(&gate) & ~(uint64_t)3) | SHUT);
 }
 
@@ -232,11 +240,13 @@ static void retag(gari_object *object, bool tagged)
 
 void gari__weak_tag(gari_object *object)
 {
+    GARI_PERTURB_EACH("gate.tag");
     retag(object, true);
 }
 
 void gari__weak_untag(gari_object *object)
 {
+    GARI_PERTURB_EACH("gate.untag");
     retag(object, false);
 }
 

@@ -66,6 +66,16 @@ void gari__callback_release(struct gari__callback *callback);
 /* The object has died by count: weak references read empty from here on, callbacks are queued. */
 void gari__weak_died(gari_object *object);
 
+/* ---- For the heap's check, while nobody else is at work ---- */
+
+/* The control block that the object holds on to, if it is a weak reference, or NULL. */
+struct gari__weak *gari__weakref_control(const struct gari__shape *shape,
+                                         const gari_object *object);
+/* If the object is a weak container, calls visit for the control block of each entry. Returns what is
+ * wrong with its table, or NULL. */
+const char *gari__weakmap_check(const struct gari__shape *shape, const gari_object *object,
+                                void (*visit)(const struct gari__weak *weak, void *arg), void *arg);
+
 /* ---- For the collector; of objects in blocks that a pass holds ---- */
 
 /* Opens the gate for a new proof, before tags are set. */

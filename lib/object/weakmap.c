@@ -349,3 +349,32 @@ int gari_weakset_each(gari_weakset *set, void (*visit)(void *object, void *arg),
     gari__memory_free(all);
     return 0;
 }
+
+static const char *check_table(const struct table *table,
+                               void (*visit)(const struct gari__weak *weak, void *arg), void *arg)
+{
+    size_t count = 0;
+    if (table->bucket_count == 0 || (table->bucket_count & (table->bucket_count - 1)))
+        return "the number of its buckets is no power of two";
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (const struct entry *entry = table->buckets[i]; entry; entry = entry->next) {
+            if (++count > table->count)
+                return "it has more entries than it counts";
+            if ((entry->hash & (table->bucket_count - 1)) != i)
+                return "an entry is in the wrong bucket";
+            if (hash_of(entry->key, entry->size) != entry->hash)
+                return "an entry's key has changed";
+            visit(entry->weak, arg);
+        }
+    }
+    return count == table->count ? NULL : "it has fewer entries than it counts";
+}
+
+const char *gari__weakmap_check(const struct gari__shape *shape, const gari_object *object,
+                                void (*visit)(const struct gari__weak *weak, void *arg), void *arg)
+{
+    if (shape->identity != &map_type && shape->identity != &set_type)
+        return NULL;
+    const struct table *table = ((const gari_weakmap *)(const void *)object)->table_;
+    return table ? check_table(table, visit, arg) : NULL;
+}

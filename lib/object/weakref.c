@@ -82,3 +82,9 @@ void *gari_weakref_get(gari_weakref *weakref)
         return NULL;
     return gari__weak_get(weakref->weak_);
 }
+
+struct gari__weak *gari__weakref_control(const struct gari__shape *shape, const gari_object *object)
+{
+    bool is_one = shape->identity == &plain_type || shape->identity == &armed_type;
+    return is_one ? ((const gari_weakref *)(const void *)object)->weak_ : NULL;
+}

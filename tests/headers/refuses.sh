@@ -63,4 +63,24 @@ static const gari_type type = GARI_TYPE(struct plain); (void)type;
 static const gari_type type = GARI_TYPE(struct node, .refs = GARI_REFS(struct node, value)); (void)type;
 END
 done
+
+# A machine whose words have 32 bits is refused with a sentence. The compiler knows such machines without
+# their C libraries; for one with 64 bits the same call has to compile.
+for_machine() { # TRIPLE
+    echo '#include <gari.h>' |
+        clang "--target=$1" -ffreestanding -std=c11 -fsyntax-only -x c "-I$include" - 2>&1
+}
+if ! sentence=$(for_machine x86_64-linux-gnu); then
+    echo "FAILED: refused for x86_64: $sentence"
+    failed=1
+fi
+for machine in i686-linux-gnu armv7-linux-gnueabihf; do
+    if sentence=$(for_machine $machine); then
+        echo "FAILED: accepted for $machine"
+        failed=1
+    elif ! echo "$sentence" | grep -q 'gari needs a 64-bit machine'; then
+        echo "FAILED: refused for $machine without the sentence: $sentence"
+        failed=1
+    fi
+done
 exit $failed

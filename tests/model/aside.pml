@@ -135,11 +135,11 @@ count:
         fi
     }
     leave();
-    /* Owned. */
+    /* Owned. To cut or tie the ring is a gari_store, here in one step. */
     assert(st[o] == LIVE);
     if
-    :: d_step { edge[o] == 1 -> STEP("%d cut %d\n", m, o); edge[o] = 0; cnt[o] = cnt[o] - 1 }
-    :: d_step { edge[o] == 0 -> STEP("%d tie %d\n", m, o); edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
+    :: d_step { edge[o] == 1 -> STEP("%d store.exchange %d\n", m, o); edge[o] = 0; cnt[o] = cnt[o] - 1 }
+    :: d_step { edge[o] == 0 -> STEP("%d store.exchange %d\n", m, o); edge[o] = 1; cnt[o] = cnt[o] + 1; changed[o] = true }
     :: skip
     fi;
     assert(st[o] == LIVE);
@@ -320,7 +320,7 @@ proctype collector()
                 :: else ->
 #endif
                     assert(cnt[1] > 0); /* what is dead never lives again */
-                    STEP("%d aside.hold %d\n", 9, 1);
+                    STEP("%d finalize.hold %d\n", 9, 1);
                     aside = true;
                     finalized = true;
                     cnt[1] = cnt[1] + 1;
@@ -362,7 +362,7 @@ proctype collector()
             if
             :: failed ->
                 d_step {
-                    STEP("%d aside.let-go %d\n", 9, 1);
+                    STEP("%d finalize.let-go %d\n", 9, 1);
                     cnt[1] = cnt[1] - 1;
                     c = cnt[1] == 0;
                     if

@@ -230,7 +230,9 @@ end:
     d_step { \
         wait[c] == 0 -> \
         if \
-        :: IN(set, o) && (IN(changed[c], o) || cnt[o] != seen[o]) -> bad = bad | BIT(o) \
+        :: IN(set, o) && (IN(changed[c], o) || cnt[o] != seen[o]) -> \
+            STEP("%d proof.rc %d\n", 9 + c, o); \
+            bad = bad | BIT(o) \
         :: else \
         fi \
     }
@@ -350,7 +352,7 @@ prove:
         d_step {
             EACH(V3);
             if
-            :: set && !bad -> STEP("%d proof.v3 %d\n", 9 + c, set); wait[c] = insec
+            :: set && !bad -> STEP("%d proof.v3 %d\n", 9 + c, set); STEP("%d proof.grace %d\n", 9 + c, insec); wait[c] = insec
             :: else
             fi
         };
@@ -367,7 +369,7 @@ prove:
         :: else
         fi;
         d_step {
-            STEP("%d commit %d\n", 9 + c, set);
+            STEP("%d commit.zero %d\n", 9 + c, set);
             nobody_holds(set);
             EACH(ZERO)
             hi = 0

@@ -1,7 +1,7 @@
 # What run.sh checks; sourced by it.
 #
-#     holds  short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
-#     mutant short|full NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#     holds  short|full|long NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
+#     mutant short|full|long NAME MODEL DEFINES [PAN-OPTIONS [COMPILER-OPTIONS]]
 #
 # A mutant's name begins with the rule or the step that is broken. N objects, F fields each, M mutators.
 
@@ -14,18 +14,22 @@ one_wide="-DN=1 -DF=2 -DM=2 -DTWO_REGISTERS $ops"
 ring="-DN=2 -DF=1 -DM=2 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
 
 holds short proof/1-object          proof.pml "$one"
-holds short proof/1-object-untouched proof.pml "$one -DUNTOUCHED"
 holds short proof/1-object-2-fields proof.pml "$one_wide"
 holds full  proof/walk-and-shift    proof.pml "-DN=1 -DF=2 -DM=2 $ops -DOP_WALK -DOP_SHIFT"
 holds short proof/2-collectors      proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2"
 holds short proof/2-collectors-v1-by-scan proof.pml "-DN=1 -DF=1 -DM=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN -DOP_WALK"
-holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
+holds full  proof/2-collectors-scan-ring proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DBUDGET=2 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
 holds full  proof/2-collectors-ring proof.pml "-DN=2 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
-holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 $ops -DOP_WALK -DOP_SHIFT"
-holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS $ops"
-holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 $ops"
-holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 $ops"
+holds full  proof/2-objects         proof.pml "-DN=2 -DF=1 -DM=1 $ops"
+holds full  proof/2-objects-untouched proof.pml "-DN=2 -DF=1 -DM=1 $ops -DUNTOUCHED"
+holds full  proof/2-objects-2-fields proof.pml "-DN=2 -DF=2 -DM=1 -DSTART_READ -DBUDGET=4 $ops -DOP_SHIFT"
+holds full  proof/2-objects-2-owned proof.pml "-DN=2 -DF=1 -DM=1 -DTWO_REGISTERS -DNEW_OUTSIDE $ops"
+holds full  proof/3-objects         proof.pml "-DN=3 -DF=1 -DM=1 -DSTART_RING -DBUDGET=6 $ops"
+holds full  proof/ring-3-operations proof.pml "-DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 -DNEW_OUTSIDE $ops"
 holds full  proof/ring              proof.pml "$ring"
+holds full  proof/one-by-one        proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
+holds full  proof/one-by-one-2-collectors proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 $ops"
+holds long  proof/one-by-one-2-collectors-scan proof.pml "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE -DCOLLECTORS=2 -DV1_BY_SCAN -DNEW_OUTSIDE -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE"
 
 proof_mutant() { # NAME MACRO [DEFINES]
     mutant short "$1" proof.pml "${3:-$one} -D$2"
@@ -53,15 +57,21 @@ proof_mutant RC-left-out           M_NO_RC
 proof_mutant shrink-failed-only    M_SHRINK_FAILED_ONLY "$ring"
 proof_mutant shrink-without-grace  M_SHRINK_NO_GRACE
 proof_mutant commit-stale-edges    M_STALE_EDGES "-DN=2 -DF=2 -DM=1 -DSTART_READ -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE"
+proof_mutant commit-unmarks-the-freed M_UNMARKED_EARLY "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
 proof_mutant two-open-proofs       M_TWO_PROOFS "-DN=1 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
+
+# R8, the second way: a store that is published afresh.
+holds short stores/2-elements   stores.pml ""
+mutant short R8-pointer-loaded-twice stores.pml -DM_R8_TWO_LOADS
+mutant short R8-old-store-written stores.pml -DM_R8_WRITTEN_AGAIN
 
 # ---- Weak references: tags and the gate ----------------------------------------------------------
 
 weak="-DF=1 -DWEAK -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short weak/1-object   proof.pml "-DN=1 -DM=2 $weak"
-holds short weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
-holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 $weak"
+holds full  weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
+holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 -DNEW_OUTSIDE $weak"
 
 weak_mutant() { # NAME MACRO [DEFINES]
     mutant short "weak-$1" proof.pml "${3:--DN=1 -DM=2} $weak -D$2"
@@ -79,7 +89,7 @@ weak_mutant left-keeps-tag      M_WEAK_TAG_STAYS "-DN=2 -DM=1"
 finalizers="-DF=1 -DFINALIZERS -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short finalizers/1-object  proof.pml "-DN=1 -DM=2 $finalizers"
-holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 $finalizers"
+holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 -DNEW_OUTSIDE $finalizers"
 
 finalizers_mutant() { # NAME MACRO [DEFINES]
     mutant short "finalizers-$1" proof.pml "${3:--DN=1 -DM=2} $finalizers -D$2"
@@ -98,7 +108,7 @@ done
 
 # ---- Candidates: completeness --------------------------------------------------------------------
 
-candidates="-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
+candidates="-DN=2 -DF=1 -DSTART_RING -DNEW_OUTSIDE -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_NEW"
 few="$candidates -DM=1 -DBUDGET=3"
 
 holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"
@@ -119,6 +129,15 @@ candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
 candidates_mutant young-forgets     M_YOUNG_FORGETS
 candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
 mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=3 -DNO_YOUNG"
+candidates_mutant two-open-proofs   M_TWO_PROOFS "$candidates -DM=1 -DBUDGET=2"
 candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
+
+# ---- Orders of memory --------------------------------------------------------------------------------
+
+holds short ordering/all-shapes ordering.pml ""
+for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED FILED_ACQ_REL SEED_ACQ_REL STAGE_ACQ_REL \
+    SLEEP_ACQ_REL LIST_RELAXED UNLIST_RELAXED FILE_RELAXED TAKE_RELAXED; do
+    mutant short "ordering-$(echo $macro | tr 'A-Z_' 'a-z-')" ordering.pml "-DM_$macro"
+done

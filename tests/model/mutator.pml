@@ -18,6 +18,14 @@ byte spent[M];
 #define SUSPECT_REAPED
 #endif
 
+/* Fewer states. With one register and one mutator nothing is ever referred to by another object then,
+ * unless the heap does not begin empty. */
+#ifdef NEW_OUTSIDE
+#define NEW_WHERE(m) && !bor[m]
+#else
+#define NEW_WHERE(m)
+#endif
+
 inline section_end(m)
 {
     if
@@ -90,12 +98,12 @@ end:
 #if defined(OP_GIVE) && M > 1
     :: atomic { /* hands its reference to the other thread, by a queue or a lock of the user's */
         MAY own[m] && !own[1 - m] && !old[1 - m] GETS_NOT(1 - m) ->
-        d_step { STEP("%d give %d\n", m, own[m]); own[1 - m] = own[m]; own[m] = 0; SPEND }
+        d_step { STEP("%d user.give %d\n", m, own[m]); own[1 - m] = own[m]; own[m] = 0; SPEND }
     }
 #endif
 #ifdef OP_NEW
     :: atomic {
-        MAY ROOM(m) && !bor[m] && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
+        MAY ROOM(m) NEW_WHERE(m) && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
         if
         :: IS(1, FREE) -> x = 1
         :: IS(2, FREE) -> x = 2
@@ -163,7 +171,7 @@ end:
     }
 #ifdef M_R5_OUTSIDE
     :: atomic {
-        bor[m] && (insec & BIT(m)) -> d_step { STEP("%d section.end-too-early %d\n", m, bor[m]); leave(m) }
+        bor[m] && (insec & BIT(m)) -> d_step { STEP("%d broken.section.end %d\n", m, bor[m]); leave(m) }
     }
 #endif
 #endif
@@ -183,7 +191,7 @@ end:
         }
     };
 #ifdef M_R3
-    d_step { STEP("%d store.drop-too-early %d\n", m, FLD(x, f)); down(FLD(x, f)) };
+    d_step { STEP("%d broken.drop %d\n", m, FLD(x, f)); down(FLD(x, f)) };
     d_step { STEP("%d store.exchange %d\n", m, y); FLD(x, f) = y; x = 0; f = 0; y = 0; section_end(m) }
 #else
     atomic {
@@ -191,7 +199,7 @@ end:
 #ifdef M_R2
     };
     atomic {
-        d_step { STEP("%d store.count-too-late %d\n", m, y); up(y) };
+        d_step { STEP("%d broken.count %d\n", m, y); up(y) };
 #endif
         y = 0;
         DROP_OLD(m)
@@ -284,16 +292,16 @@ end:
     :: atomic {
         own[m] && FLD(own[m], 0) && !FLD(own[m], 1) ->
 #ifdef M_R8
-        d_step { STEP("%d shift.copy %d\n", m, FLD(own[m], 0)); insec = insec | BIT(m); y = FLD(own[m], 0); FLD(own[m], 1) = y }
+        d_step { STEP("%d broken.copy %d\n", m, FLD(own[m], 0)); insec = insec | BIT(m); y = FLD(own[m], 0); FLD(own[m], 1) = y }
     };
-    d_step { STEP("%d shift.empty %d\n", m, y); y = 0; FLD(own[m], 0) = 0; section_end(m) }
+    d_step { STEP("%d broken.empty %d\n", m, y); y = 0; FLD(own[m], 0) = 0; section_end(m) }
 #else
-        d_step { STEP("%d shift.take %d\n", m, FLD(own[m], 0)); insec = insec | BIT(m); old[m] = FLD(own[m], 0); FLD(own[m], 0) = 0 }
+        d_step { STEP("%d take.exchange %d\n", m, FLD(own[m], 0)); insec = insec | BIT(m); old[m] = FLD(own[m], 0); FLD(own[m], 0) = 0 }
     };
-    d_step { STEP("%d shift.moved %d\n", m, old[m]); bump(old[m]) };
+    d_step { STEP("%d moved %d\n", m, old[m]); bump(old[m]) };
     atomic {
         d_step {
-            STEP("%d shift.place %d\n", m, old[m]);
+            STEP("%d move.exchange %d\n", m, old[m]);
             y = FLD(own[m], 1);
             FLD(own[m], 1) = old[m];
             old[m] = y;
@@ -336,7 +344,7 @@ CLAIM_STEPS
 
 drop_old: /* The last step of an operation that replaced a reference: it is given back (R3). */
 #ifdef M_R1_LATE_DROP
-    atomic { d_step { STEP("%d section.end-too-early %d\n", m, 0); bor[m] = 0; leave(m) } };
+    atomic { d_step { STEP("%d broken.section.end %d\n", m, 0); bor[m] = 0; leave(m) } };
 #endif
     atomic {
         d_step { STEP("%d drop %d\n", m, old[m]); down(old[m]) }
@@ -347,7 +355,7 @@ drop_old: /* The last step of an operation that replaced a reference: it is give
 
 own_old: /* The last step of one that hands the replaced reference to its caller (R4). */
 #ifdef M_R1_LATE_BUMP
-    atomic { d_step { STEP("%d section.end-too-early %d\n", m, 0); bor[m] = 0; leave(m) } };
+    atomic { d_step { STEP("%d broken.section.end %d\n", m, 0); bor[m] = 0; leave(m) } };
 #endif
     atomic {
         d_step {
@@ -404,7 +412,13 @@ end:
 #else
         :: FLD(o, f) ->
 #endif
-            d_step { STEP("%d reap.drop %d\n", 8, FLD(o, f)); rp = FLD(o, f); FLD(o, f) = 0; o = 0; f = 0; hn = 0 }
+            d_step {
+                if
+                :: st[o] == DYING -> STEP("%d reap.drop %d\n", 8, FLD(o, f))
+                :: else -> STEP("%d reap.sweep %d\n", 8, FLD(o, f))
+                fi;
+                rp = FLD(o, f); FLD(o, f) = 0; o = 0; f = 0; hn = 0
+            }
 #ifdef M_R6_NO_SWEEP
         :: st[o] == DYING && hn ->
 #else

@@ -10,6 +10,10 @@ byte seen_fresh; /* of V1 */
 #ifdef FINALIZERS
 #include "finalizers.pml"
 #endif
+#ifdef ONE_BY_ONE
+byte decided; /* ghost */
+#define DECIDED_ON(o) (decided & BIT(o))
+#endif
 #include "heap.pml"
 
 byte proving; /* the one open proof */
@@ -74,6 +78,45 @@ inline reset_edges()
     hi = 0
 }
 
+#ifdef ONE_BY_ONE
+/* As where no member has a callback: each goes to zero, is taken apart and freed before the next does.
+ * Its memory may be another object by the time that an edge to it is met. */
+#define COMMIT(c, set) d_step { nobody_holds(set); decided = set }
+#define COMMITTED(c, set)
+#define ZERO(o) \
+    d_step { \
+        if \
+        :: IN(set, o) -> \
+            STEP("%d commit.zero %d\n", 9 + c, o); \
+            assert(st[o] == LIVE); \
+            st[o] = GONE; \
+            cnt[o] = 0; \
+            bump(o) \
+        :: else \
+        fi \
+    }
+#ifdef M_UNMARKED_EARLY
+#define UNMARK(o) set = set & ~BIT(o)
+#else
+#define UNMARK(o)
+#endif
+#define FREE_ONE(o) \
+    d_step { \
+        if \
+        :: IN(set, o) -> \
+            STEP("%d commit.free %d\n", 9 + c, o); \
+            release_memory(o); \
+            decided = decided & ~BIT(o); \
+            UNMARK(o) \
+        :: else \
+        fi \
+    }
+#define ONE(o) ZERO(o); DROP_OF(o); FREE_ONE(o)
+#define TAKE_APART EACH(ONE)
+#else
+#define TAKE_APART EACH(DROP_OF); EACH(COMMIT_FREE)
+#endif
+
 #ifndef COMMIT
 /* Counts to zero, versions up. Whether it was garbage is looked at here. */
 #define COMMIT(c, set) d_step { commit_all(c, set) }
@@ -81,7 +124,7 @@ inline reset_edges()
 #define COMMIT_FREE(o) d_step { if :: IN(set, o) -> STEP("%d commit.free %d\n", 9 + c, o); release_memory(o) :: else fi }
 inline commit_all(c, set)
 {
-    STEP("%d commit %d\n", 9 + c, set);
+    STEP("%d commit.zero %d\n", 9 + c, set);
     nobody_holds(set);
     hi = 1;
     do
@@ -169,9 +212,9 @@ inline commit_all(c, set)
 #if defined(WEAK) || defined(M_NO_GRACE)
 #define GRACE_BEGINS skip
 #elif defined(M_SHRINK_NO_GRACE)
-#define GRACE_BEGINS if :: !waited -> wait[c] = insec :: else fi
+#define GRACE_BEGINS if :: !waited -> STEP("%d proof.grace %d\n", 9 + c, insec); wait[c] = insec :: else fi
 #else
-#define GRACE_BEGINS wait[c] = insec
+#define GRACE_BEGINS STEP("%d proof.grace %d\n", 9 + c, insec); wait[c] = insec
 #endif
 
 #define RC(i) \
@@ -289,7 +332,7 @@ again:
     };
 #ifdef WEAK
     BEFORE_GRACE
-    wait[c] = insec;
+    d_step { STEP("%d proof.grace %d\n", 9 + c, insec); wait[c] = insec };
 #endif
     /* The first look of RC is the first step after the grace period. */
     EACH(RC);
@@ -325,8 +368,7 @@ again:
     held = 0;
 #endif
     COMMITTED(c, set)
-    EACH(DROP_OF);
-    EACH(COMMIT_FREE);
+    TAKE_APART;
     goto close;
 #ifdef FINALIZERS
 finalize:
@@ -340,8 +382,7 @@ finalize:
     pending == 0;
     d_step { set = held; commit_all(c, set) };
     held = 0;
-    EACH(DROP_OF);
-    EACH(COMMIT_FREE);
+    TAKE_APART;
     goto close;
 #endif
     atomic { pending == 0 && MAY_PROVE -> proving = 1; goto again };

@@ -1,20 +1,20 @@
 #!/bin/bash
-# usage: run.sh [--short] [--only PATTERN] [--trace]
+# usage: run.sh [--short|--long] [--only PATTERN] [--trace]
 #
 # Checks the models with Spin. What has to hold is explored to the last state; of every mutant, a
 # model with one rule or step removed, the checker has to find a trace. Fails when a property does
 # not hold, a search does not end, or a mutant survives. --short leaves out what takes longer than a
-# few seconds; --only takes what matches PATTERN (a regular expression of grep -E); --trace tells
+# few seconds, --long leaves nothing out; --only takes what matches PATTERN (a regular expression of grep -E); --trace tells
 # each trace that was found, the shortest there is, step by step.
 set -u
 cd "$(dirname "$0")" || exit 2
 
-short=
+form=full
 only=.
 trace=
 while [ $# -gt 0 ]; do
     case $1 in
-    --short) short=1 ;;
+    --short | --long) form=${1#--} ;;
     --trace) trace=1 ;;
     --only) only=$2 && shift ;;
     *) echo "run.sh: no such argument: $1" >&2 && exit 2 ;;
@@ -34,7 +34,7 @@ count=0
 options="-w -DMEMLIM=6000 -DMURMUR"
 # Most of a short search is its compilation.
 optimize=-O2
-[ -z "$short" ] || optimize=-O0
+[ $form != short ] || optimize=-O0
 
 search() { # DIRECTORY MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
     mkdir "$1" && cp ./*.pml "$1" || exit 2
@@ -83,8 +83,15 @@ check() { # KIND DIRECTORY NAME MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
     rm -rf "$2"
 }
 
+wanted() { # FORM
+    case $form in
+    short) [ "$1" = short ] ;;
+    full) [ "$1" != long ] ;;
+    esac
+}
+
 run() { # KIND FORM NAME MODEL DEFINES PAN-OPTIONS COMPILER-OPTIONS
-    { [ -z "$short" ] || [ "$2" = short ]; } && echo "$3" | grep -qE -- "$only" || return 0
+    wanted "$2" && echo "$3" | grep -qE -- "$only" || return 0
     count=$((count + 1))
     local result
     result=$scratch/$(printf '%03d' $count).result

@@ -32,8 +32,9 @@ _LIB_COPTS = COPTS + [
 def gari_layer(name, deps = [], headers = [], linkopts = [], visibility = None):
     """One layer of the library: all the C files of its folder.
 
-    Defined twice: as it ships, and as <name>_perturbed for the stress programs (delays at the
-    protocol's steps, and faults on demand: concurrency/perturb.h). The two never meet in one program.
+    Defined three times: as it ships; as <name>_perturbed for the stress programs (delays at the
+    protocol's steps, and faults on demand: concurrency/perturb.h); and as <name>_checked, which
+    watches what its users do (object/checked.h). No two of them meet in one program.
 
     Args:
       name: the folder's name.
@@ -42,7 +43,17 @@ def gari_layer(name, deps = [], headers = [], linkopts = [], visibility = None):
       linkopts: the system libraries that the layer needs.
       visibility: who may use the layer: the ones above.
     """
-    for suffix, defines in [("", []), ("_perturbed", ["GARI_PERTURB=1"])]:
+    # As text, for tests/model/steps.sh.
+    native.filegroup(
+        name = name + "_sources",
+        srcs = native.glob(["*.c", "*.h"], allow_empty = True),
+        visibility = ["//tests/model:__pkg__"],
+    )
+    for suffix, defines, tags in [
+        ("", [], []),
+        ("_perturbed", ["GARI_PERTURB=1"], []),
+        ("_checked", ["GARI_CHECKED=1"], ["manual"]),
+    ]:
         cc_library(
             name = name + suffix,
             srcs = native.glob(["*.c"], allow_empty = True),
@@ -51,6 +62,8 @@ def gari_layer(name, deps = [], headers = [], linkopts = [], visibility = None):
             # For whoever includes perturb.h as well.
             defines = defines,
             linkopts = linkopts,
+            # The checked one is built where something needs it.
+            tags = tags,
             # The layers see each other's hidden symbols, so none can be a shared library.
             linkstatic = True,
             # Layers also call upwards at a few points (lib/object/self.h), which the linker, going
