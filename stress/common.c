@@ -363,20 +363,13 @@ static gari_mode mode_of(const char *name)
 static void read_options(int argc, char **argv, const char *about)
 {
     static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},
-        {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},
-        {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'},
-        {"plain", no_argument, NULL, 'i'},
-        {"abort", no_argument, NULL, 'a'},
-        {"list-mutants", no_argument, NULL, 'l'},
-        {"steps", no_argument, NULL, 'S'},
-        {"progress", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
+        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
+        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
+        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
+        {"steps", no_argument, NULL, 'S'},          {"progress", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
