@@ -204,6 +204,25 @@ static void shut_down(void)
         fuzz_fail("gari_shutdown finds %zu objects left, not %u", left, model_living());
     if (model_living() == 0 && left != 0)
         fuzz_fail("gari_shutdown finds %zu objects left", left);
+    fuzz_trace("shut down, %zu left", left);
+}
+
+/* What is stuck is listed again and again, until its cycle is opened by hand. */
+static void open_cycles(void)
+{
+    for (int o = 0; o < model.objects; o++) {
+        model_walk();
+        if (!model_of(o)->live || !model_of(o)->listed || !things_has_fields(o))
+            continue;
+        model_hold(o);
+        void *self = gari_incref((gari_object *)machine_address(o));
+        for (unsigned i = 0; i < model_of(o)->edges; i++) {
+            model_set_edge(o, i, NONE);
+            gari_store(things_field(o, i), NULL);
+        }
+        model_release(o);
+        gari_decref((gari_object *)self);
+    }
 }
 
 static void end(unsigned options)
@@ -220,31 +239,16 @@ static void end(unsigned options)
         shut_down();
         machine_look_at_garbage();
     }
-    for (int round = 0; round < 8; round++) {
+    /* Finalizers bring back one object after another. */
+    for (int round = 0; model_living() && round < OBJECTS; round++) {
         drop_all();
+        open_cycles();
         perform(&(struct fuzz_operation){.code = OP_CLEAR_GARBAGE});
         perform(&(struct fuzz_operation){.code = OP_UNFREEZE});
         machine_settle();
     }
-    /* What is stuck is listed again until its cycle is opened by hand. */
-    for (int o = 0; o < model.objects; o++) {
-        for (unsigned i = 0; !model_of(o)->dead && things_has_fields(o) && i < model_of(o)->edges;
-             i++) {
-            model_walk();
-            if (!model_of(o)->live)
-                break;
-            gari_ref *field = things_field(o, i);
-            model_hold(o);
-            void *self = gari_incref((gari_object *)machine_address(o));
-            model_set_edge(o, i, NONE);
-            gari_store(field, NULL);
-            model_release(o);
-            gari_decref((gari_object *)self);
-        }
-    }
-    drop_all();
-    perform(&(struct fuzz_operation){.code = OP_CLEAR_GARBAGE});
-    machine_settle();
+    if (model_living())
+        fuzz_fail("%u objects live at the end", model_living());
     shut_down();
 }
 

@@ -40,7 +40,7 @@ void machine_look_at_garbage(void)
     model_walk();
     for (int o = 0; o < model.objects; o++) {
         struct model_object *object = model_of(o);
-        if (seen[o] > object->listed && (object->live || seen[o] != 1))
+        if (seen[o] > object->listed && ((object->live && !object->aside) || seen[o] != 1))
             fuzz_fail("%s %d is on the garbage list and reachable", fuzz_kind_name(object->kind),
                       o);
         if (seen[o] < object->listed)

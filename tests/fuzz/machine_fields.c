@@ -195,9 +195,11 @@ static void store_into_dying(const struct fuzz_operation *op)
         model_release(target);
         gari_decref((gari_object *)object->address);
     } else {
-        /* It goes back after a grace period. */
-        if (late != NONE)
+        /* It goes back after a grace period, whenever that is. */
+        if (late != NONE) {
             model_of(late)->slack++;
+            model.lag = true;
+        }
         gari_store(into, machine_address(late));
     }
     gari_read_end();

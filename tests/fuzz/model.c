@@ -11,10 +11,17 @@ void fuzz_fail(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "fuzz: operation %u: ", model.step);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\n");
+    char sentence[512];
+    vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
+    fprintf(stderr, "fuzz: operation %u: %s\n", model.step, sentence);
+    /* libFuzzer's workers talk to files that it removes. */
+    const char *path = getenv("FUZZ_REPORT");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (file) {
+        fprintf(file, "operation %u: %s\n", model.step, sentence);
+        fclose(file);
+    }
     abort();
 }
 

@@ -34,9 +34,11 @@ while read -r line; do
     esac
 done <tests/fuzz/corpus.txt
 
+export FUZZ_REPORT=$scratch/report
 "$bin/fuzz" -max_len=300 -timeout=60 -max_total_time="$seconds" -fork=1 -ignore_crashes=1 \
     -ignore_timeouts=0 -print_final_stats=1 -artifact_prefix="$scratch/found/" "$@" \
     "$scratch/corpus" 2>&1 | grep -v -e NEW_FUNC -e '^  *#'
+[ ! -e "$FUZZ_REPORT" ] || sed 's/^/finding: /' "$FUZZ_REPORT"
 findings=0
 for file in "$scratch"/found/*; do
     [ -e "$file" ] || continue
