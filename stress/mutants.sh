@@ -93,6 +93,11 @@ by_schedule two-proofs schedules "two proofs"
 by_schedule move-no-candidate lives move
 by_schedule late-clear lives "clear first"
 
+by_schedule no-reuse-grace lateschedules "keep below"
+by_schedule late-unshared lateschedules shared
+by_schedule late-unquiet lateschedules quiet
+by_schedule late-in-walk lateschedules "in walk"
+
 by_schedule weak-no-gate weakschedules before-commit
 by_schedule weak-late-tag weakschedules before-commit
 by_schedule weak-no-grace weakschedules after-commit

@@ -46,6 +46,7 @@ static void leave(struct late *late, gari_object *object)
     uint64_t word = gari__load_relaxed(gari__word_of(object));
     gari__store_release(gari__word_of(object), word & ~GARI__COUNT_MASK);
     const struct gari__shape *shape = gari__shape_of_block(block);
+    GARI_OBSERVE(shape, object);
     late->objects++;
     late->tracked += shape->tracked;
     late->bytes += gari__size_of(shape, object);
@@ -137,6 +138,7 @@ static GARI__INLINE void look_at(struct late *late, gari_object *object)
         return;
     }
     const struct gari__shape *shape = gari__shape_of_block(block);
+    GARI_PERTURB_STEP(EXCLUSIVE);
     GARI_OBSERVE(shape, object);
     late->left--;
     take_apart(late, block, shape, object);
@@ -178,6 +180,7 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     late.run.count = 0;
     late.run.block = NULL;
     unsigned all = late.left;
+    GARI_PERTURB_STEP(LATE);
     const struct gari__shape *shape = gari__shape_of_block(block);
     uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
     gari__candidates_relieve(self);
