@@ -122,3 +122,19 @@ mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -
 candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
+
+# ---- Late death: what hangs on a dead root is freed without a count ---------------------------------
+
+holds short late/tracked   late.pml "-DM=2"
+holds short late/untracked late.pml "-DM=2 -DLEAF"
+
+late_mutant() { # NAME MACRO
+    mutant short "late-$1" late.pml "-DM=2 -DLEAF -D$2"
+}
+late_mutant no-grace          M_NO_GRACE
+late_mutant ignores-shared    M_IGNORES_SHARED
+late_mutant decref-unshared   M_UNSHARED
+late_mutant shared-set-later  M_MARK_LATER
+late_mutant take-unshared     M_TAKE_UNSHARED
+late_mutant collector-at-it   M_UNQUIET
+late_mutant walk-beside       M_IN_WALK
