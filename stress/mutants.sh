@@ -112,6 +112,7 @@ by_chance no-second-proof finalizers
 by_chance finalize-twice finalizers
 by_chance no-grace readers
 by_chance no-reuse-grace graph
+by_chance no-reuse-grace late
 by_chance no-recheck moves
 by_chance raise-dead threads
 by_chance late-clear collectors

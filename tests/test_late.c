@@ -391,6 +391,21 @@ Test(late, memory_of_candidates_is_used_again_in_the_background)
     reuse(GARI_MODE_BACKGROUND, true);
 }
 
+Test(late, what_waits_is_given_back_before_the_memory_limit_refuses)
+{
+    gari_config config = GARI_CONFIG_INIT;
+    config.mode = GARI_MODE_MANUAL;
+    config.memory_limit = MEGABYTE;
+    assert_equal(gari_configure(&config), 0);
+    for (int i = 0; i < 50; i++) {
+        gari_decref(build(&tree_type, 12)); /* 190 KB */
+        struct text *text = gari_new_items(&text_type, 700 * KILOBYTE);
+        cr_assert(text != NULL, "round %d", i);
+        gari_decref(text);
+    }
+    assert_nothing_left();
+}
+
 static void drop_it(void *arg)
 {
     gari_decref((struct tree *)arg);
