@@ -67,6 +67,9 @@ enum gari__steps {
     GARI__STEP_WEAK_READ, /* it is about to count the object up; in the section */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
     GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */
+    GARI__STEP_WALK,      /* the collector has ended a section of a walk and begins the next */
+    GARI__STEP_LATE, /* a late root's grace period is over; nothing below it has been looked at */
+    GARI__STEP_EXCLUSIVE, /* an object below it is found to be exclusive, and is still what it was */
     GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */
     GARI__STEPS
 };

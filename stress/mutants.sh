@@ -93,6 +93,11 @@ by_schedule two-proofs schedules "two proofs"
 by_schedule move-no-candidate lives move
 by_schedule late-clear lives "clear first"
 
+by_schedule no-reuse-grace lateschedules "keep below"
+by_schedule late-unshared lateschedules shared
+by_schedule late-unquiet lateschedules quiet
+by_schedule late-in-walk lateschedules "in walk"
+
 by_schedule weak-no-gate weakschedules before-commit
 by_schedule weak-late-tag weakschedules before-commit
 by_schedule weak-no-grace weakschedules after-commit
@@ -107,6 +112,7 @@ by_chance no-second-proof finalizers
 by_chance finalize-twice finalizers
 by_chance no-grace readers
 by_chance no-reuse-grace graph
+by_chance no-reuse-grace late
 by_chance no-recheck moves
 by_chance raise-dead threads
 by_chance late-clear collectors

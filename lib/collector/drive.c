@@ -149,12 +149,13 @@ void gari__drive_idle(struct gari__object_thread *self)
 /* What has died late holds what it refers to until its grace period has passed. */
 static void await_late(struct gari__object_thread *self)
 {
-    if (!gari__limbo_any())
-        return;
-    gari__limbo_seal();
-    gari__grace_wait(gari__limbo_last_ticket(), 0);
-    while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
-        ;
+    /* Twice: what is in a block that an earlier batch has not finished with goes with the next one. */
+    for (int round = 0; round < 2 && gari__limbo_any(); round++) {
+        gari__limbo_seal();
+        gari__grace_wait(gari__limbo_last_ticket(), 0);
+        while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+            ;
+    }
 }
 
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)

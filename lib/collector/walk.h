@@ -104,6 +104,7 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
             queue->at = 0;
         }
         gari__section_end();
+        GARI_PERTURB_STEP(WALK);
         budget -= room - left;
     }
     return budget;

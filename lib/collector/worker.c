@@ -398,7 +398,8 @@ static bool much_dies_late(struct gari__object_thread *self)
     if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
         return false;
     self->late_mark = allocated;
-    self->late_waiting = false;
+    /* A root that was a candidate when it died is not in limbo before its ring is emptied. */
+    gari__candidates_file(self, self);
     return true;
 }
 
@@ -406,8 +407,10 @@ void gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
     gari__finalizers_retry();
-    if (!may_help(self) || self->never_help ||
-        (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)))
+    if (!may_help(self) || self->never_help)
+        return;
+    bool much_late = much_dies_late(self);
+    if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING))
         return;
     uint64_t begin = gari__now_ns();
     if (gari__waiting_any(GARI__DYING))
@@ -418,7 +421,8 @@ void gari__upcall_refill(struct gari__object_thread *self)
         gari__limbo_seal_idle();
     gari__limbo_free(self, HELP_BUDGET);
     if (!gari__in_section() && !self->heap.thread.shared && !gari__grace_has_thread() &&
-        (much_waits() || much_dies_late(self))) {
+        (much_waits() || much_late)) {
+        self->late_waiting = false;
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
         gari__limbo_free(self, HELP_BUDGET);

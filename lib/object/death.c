@@ -95,7 +95,7 @@ static void drop_edge(gari_slot *slot, void *arg)
     gari__checked_no_edge(target);
     if (!gari__count_down(self, target, "the death of an object that refers to it"))
         return;
-    if (!self->apart_late && gari__unlikely(dies_late(target)))
+    if (!self->apart_late && !self->after_grace && gari__unlikely(dies_late(target)))
         gari__late_retire(self, target);
     else
         gari__death_push(self, target);
@@ -271,7 +271,7 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget)
 
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
 {
-    if (dead && gari__unlikely(dies_late(dead)))
+    if (dead && !self->after_grace && gari__unlikely(dies_late(dead)))
         gari__late_retire(self, dead);
     else if (dead)
         gari__death_push(self, dead);

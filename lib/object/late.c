@@ -48,6 +48,7 @@ static void leave(struct late *late, gari_object *object)
     gari__checked_death(object);
     gari__store_release(gari__word_of(object), word & ~GARI__COUNT_MASK);
     const struct gari__shape *shape = gari__shape_of_block(block);
+    GARI_OBSERVE(shape, object);
     late->objects++;
     late->tracked += shape->tracked;
     late->bytes += gari__size_of(shape, object);
@@ -136,6 +137,7 @@ static GARI__INLINE void take_apart(struct late *late, struct gari__block *block
 static GARI__INLINE void look_at(struct late *late, gari_object *object)
 {
     struct gari__block *block = gari__block_of(object);
+    GARI_PERTURB_EACH("late.look");
     /* Acquire: pairs with the updates of those who once had a reference to it, and gave it on. */
     uint64_t word = gari__load_acquire(gari__word_of(object));
     if (gari__unlikely(!is_exclusive(block, word))) {
@@ -144,6 +146,7 @@ static GARI__INLINE void look_at(struct late *late, gari_object *object)
     }
     const struct gari__shape *shape = gari__shape_of_block(block);
     gari__checked_death(object);
+    GARI_PERTURB_STEP(EXCLUSIVE);
     GARI_OBSERVE(shape, object);
     late->left--;
     take_apart(late, block, shape, object);
@@ -185,6 +188,7 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     late.run.count = 0;
     late.run.block = NULL;
     unsigned all = late.left;
+    GARI_PERTURB_STEP(LATE);
     const struct gari__shape *shape = gari__shape_of_block(block);
     uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
     gari__candidates_relieve(self);

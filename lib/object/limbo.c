@@ -285,8 +285,14 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
             break;
         }
     }
-    if (self->pending)
+    if (self->pending) {
+        /* What dies of this has waited once: a chain through late objects and others must not cost a
+         * grace period for each of its links. */
+        bool before = self->after_grace;
+        self->after_grace = true;
         gari__deaths_run(self, GARI__DEATH_BUDGET);
+        self->after_grace = before;
+    }
     return budget;
 }
 

@@ -77,6 +77,7 @@ struct gari__object_thread {
     size_t unsealed;    /* the load of what this thread has put into limbo since it last sealed */
     bool late_waiting;  /* some of that was of a late type */
     bool apart_late;    /* what is being taken apart is of one */
+    bool after_grace;   /* it has died of what a grace period has set free */
     uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
 
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn

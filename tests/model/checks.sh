@@ -141,3 +141,19 @@ for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED FILED_ACQ_REL SE
     SLEEP_ACQ_REL LIST_RELAXED UNLIST_RELAXED FILE_RELAXED TAKE_RELAXED; do
     mutant short "ordering-$(echo $macro | tr 'A-Z_' 'a-z-')" ordering.pml "-DM_$macro"
 done
+
+# ---- Late death: what hangs on a dead root is freed without a count ---------------------------------
+
+holds short late/tracked   late.pml "-DM=2"
+holds short late/untracked late.pml "-DM=2 -DLEAF"
+
+late_mutant() { # NAME MACRO
+    mutant short "late-$1" late.pml "-DM=2 -DLEAF -D$2"
+}
+late_mutant no-grace          M_NO_GRACE
+late_mutant ignores-shared    M_IGNORES_SHARED
+late_mutant decref-unshared   M_UNSHARED
+late_mutant shared-set-later  M_MARK_LATER
+late_mutant take-unshared     M_TAKE_UNSHARED
+late_mutant collector-at-it   M_UNQUIET
+late_mutant walk-beside       M_IN_WALK
