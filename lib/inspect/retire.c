@@ -78,7 +78,6 @@ int gari_type_retire(const gari_type *type)
     gari__fork_check("gari_type_retire");
     struct gari__object_thread *self = gari__enter("gari_type_retire");
     struct gari__shape *shape = gari__shape_known(type);
-    struct census census = {.shape = shape};
     int error = 0;
     if (gari__in_section())
         gari__fatal("gari_type_retire(\"%s\") called inside a read section: it would wait for that "
@@ -88,7 +87,7 @@ int gari_type_retire(const gari_type *type)
         gari__say("gari_type_retire: type '%s' cannot be retired from a callback", type->name);
         error = EBUSY;
     } else if (shape) {
-        census = take_census(shape);
+        struct census census = take_census(shape);
         for (int round = 0; round < ROUNDS && census.alive + census.waiting > 0; round++) {
             gari__drive_collection(self, 2);
             gari__drive_finalizers(self, gari__finalizers_by_hand());
