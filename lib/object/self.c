@@ -52,7 +52,7 @@ static void forget(struct gari__object_thread *gone)
     gone->run_count = 0;
     gone->claimed_base = 0;
     gone->unwinding = gone->collecting = gone->reporting = gone->reporting_asked = false;
-    gone->own_deaths_only = gone->never_help = false;
+    gone->own_deaths_only = gone->never_help = gone->apart_late = gone->after_grace = false;
     gone->callbacks = gone->finalizing = 0;
     gone->alarm = 0;
     gone->run_load = gone->unsealed = 0;
