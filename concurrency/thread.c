@@ -26,7 +26,7 @@ static struct gari__thread *registry;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t shared_lock;    /* recursive: callbacks call gari again */
 static __thread unsigned shared_depth; /* how often the calling thread has it */
-static pid_t process;                  /* as the handlers of fork() know it */
+static pid_t process;                  /* as the handlers of fork() know it; atomically */
 
 static void on_exit_of_thread(void *record)
 {
@@ -54,14 +54,15 @@ void gari__thread_setup(const struct gari__thread_layout *wanted)
     gari__store_release(&registry, layout.shared);
 
     init_shared_lock();
-    process = getpid();
+    gari__store_relaxed(&process, getpid());
     if (pthread_key_create(&exit_key, on_exit_of_thread) != 0)
         gari__fatal("no thread-specific key is left for gari's thread exit");
 }
 
 void gari__fork_check(const char *call)
 {
-    if (gari__unlikely(process && getpid() != process))
+    pid_t known = gari__load_relaxed(&process);
+    if (gari__unlikely(known && getpid() != known))
         gari__fatal(
             "%s called in a process that was made by _Fork, vfork or clone: without the handlers "
             "of pthread_atfork gari's state is not fit for use there; use fork",
@@ -80,39 +81,43 @@ static struct gari__thread *take_record(void)
     return record;
 }
 
+struct gari__thread *gari__thread_attach(void)
+{
+    struct gari__thread *record = take_record();
+    bool reused = record != NULL;
+    if (!reused)
+        record = layout.allocate(layout.size);
+    if (record && (gari__fault(GARI__FAULT_EXIT) || pthread_setspecific(exit_key, record) != 0)) {
+        if (reused) {
+            gari__mutex_lock(&registry_lock);
+            record->in_use = false;
+            gari__mutex_unlock(&registry_lock);
+        } else {
+            layout.release(record);
+        }
+        record = NULL;
+    }
+    if (!record)
+        return NULL;
+    if (!reused) {
+        layout.attach(record);
+        gari__mutex_lock(&registry_lock);
+        record->in_use = true;
+        record->next = gari__load_relaxed(&registry);
+        /* Release: pairs with gari__thread_first. */
+        gari__store_release(&registry, record);
+        gari__mutex_unlock(&registry_lock);
+    }
+    gari__self = record;
+    return record;
+}
+
 struct gari__thread *gari__thread_enter_slow(const char *call)
 {
     gari__fork_check(call);
-    if (detached < ATTACHMENTS) {
-        struct gari__thread *record = take_record();
-        bool reused = record != NULL;
-        if (!reused)
-            record = layout.allocate(layout.size);
-        if (record &&
-            (gari__fault(GARI__FAULT_EXIT) || pthread_setspecific(exit_key, record) != 0)) {
-            if (reused) {
-                gari__mutex_lock(&registry_lock);
-                record->in_use = false;
-                gari__mutex_unlock(&registry_lock);
-            } else {
-                layout.release(record);
-            }
-            record = NULL;
-        }
-        if (record) {
-            if (!reused) {
-                layout.attach(record);
-                gari__mutex_lock(&registry_lock);
-                record->in_use = true;
-                record->next = gari__load_relaxed(&registry);
-                /* Release: pairs with gari__thread_first. */
-                gari__store_release(&registry, record);
-                gari__mutex_unlock(&registry_lock);
-            }
-            gari__self = record;
-            return record;
-        }
-    }
+    struct gari__thread *record = detached < ATTACHMENTS ? gari__thread_attach() : NULL;
+    if (record)
+        return record;
     pthread_mutex_lock(&shared_lock);
     shared_depth++;
     return layout.shared;
@@ -223,7 +228,7 @@ bool gari__thread_is_gone(const struct gari__thread *record)
 
 void gari__threads_after_fork(void)
 {
-    process = getpid();
+    gari__store_relaxed(&process, getpid());
     gari__mutex_renew(&registry_lock);
     /* A recursive lock knows its owner by a number that has changed. */
     init_shared_lock();

@@ -44,6 +44,10 @@ extern __thread struct gari__thread *gari__self;
 /* Once, before any thread enters. */
 void gari__thread_setup(const struct gari__thread_layout *wanted);
 
+/* Gives the calling thread, which has none, a record of its own, or returns NULL: for gari's own threads,
+ * which do without the shared one. */
+struct gari__thread *gari__thread_attach(void);
+
 struct gari__thread *gari__thread_enter_slow(const char *call);
 void gari__thread_leave_slow(struct gari__thread *self);
 

@@ -278,6 +278,23 @@ static struct vec *new_wide(size_t length)
 }
 
 /* Arrays that share a block with others, and one so large that it has one of its own. */
+/* More than fit into the late pass's stack, so that some are put off; leaf_type would be observed. */
+Test(late, untracked_objects_that_are_put_off_are_booked_once)
+{
+    use_manual_mode();
+    static const gari_type dull_type = GARI_TYPE(struct leaf);
+    struct vec *root = new_wide(900);
+    for (size_t i = 0; i < root->length; i++) {
+        struct leaf *leaf = gari_new(&dull_type);
+        check(leaf != NULL);
+        gari_init(&root->items[i], GARI_OBJECT(leaf));
+    }
+    gari_decref(root);
+    settle();
+    assert_equal(stats_now().objects_live, 0);
+    assert_nothing_left(); /* and the heap's check finds its figures right */
+}
+
 Test(late, wide_structures_are_given_back)
 {
     use_manual_mode();

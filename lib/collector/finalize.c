@@ -25,13 +25,14 @@ static struct {
 static void *finalizer_main(void *unused)
 {
     (void)unused;
-    struct gari__object_thread *self = gari__enter("the finalizer thread");
-    if (self->heap.thread.shared) {
-        gari__leave(self);
-        return NULL;
-    }
-    gari__thread_is_own();
+    struct gari__thread *record;
     gari__mutex_lock(&finalizer.lock);
+    /* Without memory for a record it cannot work: it tries again. */
+    while ((record = gari__thread_attach()) == NULL && !finalizer.stop)
+        gari__cond_wait_until(&finalizer.wake, &finalizer.lock, gari__now_ns() + RETRY_NS);
+    struct gari__object_thread *self = (struct gari__object_thread *)record;
+    if (self)
+        gari__thread_is_own();
     while (!finalizer.stop) {
         if (!gari__finalize_any() || gari__load_relaxed(&gari__finalize_queued_only)) {
             gari__cond_wait(&finalizer.wake, &finalizer.lock);
@@ -43,8 +44,8 @@ static void *finalizer_main(void *unused)
         gari__mutex_lock(&finalizer.lock);
     }
     gari__mutex_unlock(&finalizer.lock);
-    gari__leave(self);
-    gari__thread_detach();
+    if (self)
+        gari__thread_detach();
     return NULL;
 }
 

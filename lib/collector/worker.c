@@ -132,15 +132,28 @@ static void sleep_for(uint64_t ns)
     gari__mutex_unlock(&worker.lock);
 }
 
+/* A record for the thread; while there is no memory for one, mutators that outrun the collector do the
+ * work, and this tries again. NULL: the thread is to stop. */
+static struct gari__object_thread *attach(void)
+{
+    struct gari__thread *record;
+    bool stop = false;
+    while (!stop && (record = gari__thread_attach()) == NULL) {
+        gari__mutex_lock(&worker.lock);
+        stop = worker.stop;
+        if (!stop)
+            gari__cond_wait_until(&worker.wake, &worker.lock, gari__now_ns() + RETRY_NS);
+        gari__mutex_unlock(&worker.lock);
+    }
+    return stop ? NULL : (struct gari__object_thread *)record;
+}
+
 static void *worker_main(void *unused)
 {
     (void)unused;
-    struct gari__object_thread *self = gari__enter("the collector's thread");
-    if (self->heap.thread.shared) {
-        /* No memory for a record of its own: mutators that outrun the collector do the work. */
-        gari__leave(self);
+    struct gari__object_thread *self = attach();
+    if (!self)
         return NULL;
-    }
     gari__thread_is_own();
     for (;;) {
         gari__fetch_add_acq_rel(&worker.turns, 1);

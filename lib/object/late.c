@@ -162,12 +162,14 @@ static void put_back(struct gari__block *block, uint32_t slot)
 }
 
 /* The roots died, for the statistics, when they were retired, and were in limbo since. */
-static void book(const struct late *late, uint64_t roots, uint64_t bytes, uint64_t slot_bytes)
+static void book(const struct late *late, const struct gari__shape *shape, uint64_t roots,
+                 uint64_t bytes, uint64_t slot_bytes)
 {
     struct gari__tally *tally = &late->self->heap.tally;
     gari__own_add(&tally->freed_by_count, late->objects - roots);
     gari__own_add(&tally->freed_bytes, late->bytes - bytes);
-    gari__own_add(&tally->tracked_freed, late->tracked - roots);
+    /* What was put off may be untracked. */
+    gari__own_add(&tally->tracked_freed, late->tracked - (shape->tracked ? roots : 0));
     gari__own_add(&tally->limbo_out_bytes, roots * slot_bytes);
     /* Release: as in limbo.c. */
     gari__store_release(&tally->limbo_out, tally->limbo_out + roots);
@@ -214,6 +216,6 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
         put_back(block, slot);
     /* From here on the blocks may go. */
     flush(&late);
-    book(&late, roots, root_bytes, slot_bytes);
+    book(&late, shape, roots, root_bytes, slot_bytes);
     return budget;
 }
