@@ -94,6 +94,23 @@ Test(configure, refuses_values_out_of_range)
     assert_nothing_left();
 }
 
+/* From a program that was compiled when the struct ended before stress_every. */
+Test(configure, takes_the_sizes_that_it_once_had)
+{
+    gari_config config = fresh;
+    config.struct_size = offsetof(gari_config, stress_every);
+    config.threshold[0] = 123;
+    config.mode = GARI_MODE_MANUAL;
+    config.stress_every = 1; /* is not there for it */
+    assert_equal(gari_configure(&config), 0);
+    int threshold[3];
+    gari_get_threshold(threshold);
+    assert_equal(threshold[0], 123);
+    gari_decref(new_leaf(1));
+    assert_equal(stats_now().generation[0].collections + stats_now().generation[2].collections, 0);
+    assert_nothing_left();
+}
+
 Test(configure, refuses_a_size_that_it_does_not_know)
 {
     gari_config config = fresh;

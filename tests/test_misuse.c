@@ -315,6 +315,14 @@ static void shutdown_in_section(void)
     gari_shutdown(NULL, NULL);
 }
 
+static void retire_in_section(void)
+{
+    use_manual_mode();
+    gari_decref(new_leaf(1));
+    gari_read_begin();
+    gari_type_retire(&leaf_type);
+}
+
 static void freeze_in_section(void)
 {
     use_manual_mode();
@@ -332,6 +340,10 @@ Test(misuse, of_calls_that_wait_inside_a_read_section)
     assert_mentions(sentence, "section");
     sentence = fatal_sentence(step_in_section);
     assert_mentions(sentence, "gari_step");
+    assert_mentions(sentence, "section");
+    sentence = fatal_sentence(retire_in_section);
+    assert_mentions(sentence, "gari_type_retire");
+    assert_mentions(sentence, "leaf");
     assert_mentions(sentence, "section");
     sentence = fatal_sentence(shutdown_in_section);
     assert_mentions(sentence, "gari_shutdown");
