@@ -281,7 +281,7 @@ static void look(void)
             gari__say("%s=%s is refused: %s expected", variables[i].name, value,
                       variables[i].expected);
         else if ((values[i] = gari__memory_new(strlen(value) + 1)) != NULL)
-            strcpy(values[i], value);
+            memcpy(values[i], value, strlen(value) + 1);
         else
             gari__say("%s=%s is ignored: out of memory", variables[i].name, value);
     }
