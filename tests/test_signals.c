@@ -164,7 +164,7 @@ static void finalize(void *self)
 static const gari_type finalized_type =
     GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any), .finalize = finalize);
 
-/* An emulator's threads have masks of its own. */
+/* An emulator, or valgrind, has masks of its own for the threads. */
 #ifndef EMULATED
 #define EMULATED 0
 #endif
