@@ -167,6 +167,15 @@ static void borrow(const struct fuzz_operation *op)
     machine_set(op->b, target);
 }
 
+/* Whether what the model has alive may be dead: it is unreachable, or all that it has left is in objects
+ * that may be dead. */
+static bool may_be_dead(int o)
+{
+    size_t least, most;
+    model_bounds(o, &least, &most);
+    return model_of(o)->maybe || least == 0;
+}
+
 /* What has just died is still borrowed, and something is put into it. */
 static void store_into_dying(const struct fuzz_operation *op)
 {
@@ -184,7 +193,7 @@ static void store_into_dying(const struct fuzz_operation *op)
     gari_store(f, NULL);
     const struct model_object *object = model_of(target);
     bool counted = gari_try_incref((gari_object *)object->address);
-    if (counted ? object->dead : !object->dead && !object->maybe)
+    if (counted ? object->dead : !object->dead && !may_be_dead(target))
         fuzz_fail("gari_try_incref %s for object %d, which %s", counted ? "succeeds" : "fails",
                   target, object->dead ? "is dead" : "lives");
     if (counted) {
@@ -255,7 +264,7 @@ static void try_borrowed(const struct fuzz_operation *op)
         return;
     const struct model_object *object = model_of(target);
     bool counted = gari_try_incref((gari_object *)object->address);
-    if (counted ? object->dead : !object->dead && !object->maybe)
+    if (counted ? object->dead : !object->dead && !may_be_dead(target))
         fuzz_fail("gari_try_incref %s for object %d, which %s", counted ? "succeeds" : "fails",
                   target, object->dead ? "is dead" : "lives");
     if (!counted)
