@@ -103,7 +103,13 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
         freed = sum.freed_by_count + sum.freed_by_cycles;
     }
     gari__events_finish(self);
-    gari_garbage_clear();
+    /* What the list held may die now, and its callbacks and finalizers are called too. */
+    for (int round = 0; round < ROUNDS; round++) {
+        gari_garbage_clear();
+        gari__drive_tidy(self);
+        if (gari__finalize_run(self, GARI__FINALIZE_SOME) == 0)
+            break;
+    }
     gari_set_debug(debug);
     gari__checked_release();
     disown_all();
