@@ -7,7 +7,7 @@ reports=$TEST_TMPDIR/valgrind_report
 
 # Only the leaks of which nothing points to any part: a test that ends by abort(), as many do on
 # purpose, leaves what its threads were in the middle of.
-valgrind --quiet --trace-children=yes --log-file="$reports.%p" --num-callers=20 \
+valgrind --quiet --vgdb=no --trace-children=yes --log-file="$reports.%p" --num-callers=20 \
     --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$@"
 status=$?
 
