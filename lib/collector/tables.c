@@ -30,54 +30,44 @@ static bool take_reserve(struct gari__pass *pass)
     return reserve.owner == pass;
 }
 
-/* A table with more room, or NULL. */
-static void *grow(void *table, const void *reserved, size_t used, size_t wanted)
+/* The table of `count` elements with more room than *room, which it brings up to date: twice as much,
+ * `first` at the beginning, or what is reserved. NULL: neither is to be had. */
+static void *grow(struct gari__pass *pass, void *table, void *reserved, size_t count, size_t size,
+                  size_t first, size_t *room)
 {
-    if (table != reserved)
-        return gari__memory_resize(table, wanted);
-    void *fresh = gari__memory_new(wanted);
-    if (fresh)
-        memcpy(fresh, table, used);
-    return fresh;
+    size_t wanted = *room ? *room * 2 : first;
+    void *grown = table == reserved ? gari__memory_new(wanted * size)
+                                    : gari__memory_resize(table, wanted * size);
+    if (!grown && (!take_reserve(pass) || *room >= RESERVED_OBJECTS))
+        return NULL;
+    *room = grown ? wanted : RESERVED_OBJECTS;
+    bool moved = !grown || table == reserved;
+    if (!grown)
+        grown = reserved;
+    if (moved && count)
+        memcpy(grown, table, count * size);
+    if (moved && table != reserved)
+        gari__memory_free(table);
+    return grown;
 }
 
 bool gari__queue_grow(struct gari__pass *pass)
 {
     struct gari__queue *queue = &pass->queue;
-    size_t room = queue->room ? queue->room * 2 : 1024, used = queue->count * sizeof *queue->stack;
-    gari_object **stack = grow(queue->stack, reserve.stack, used, room * sizeof *stack);
-    if (!stack) {
-        if (!take_reserve(pass) || queue->room >= RESERVED_OBJECTS)
-            return false;
-        if (used)
-            memcpy(reserve.stack, queue->stack, used);
-        gari__memory_free(queue->stack);
-        stack = reserve.stack;
-        room = RESERVED_OBJECTS;
-    }
-    queue->stack = stack;
-    queue->room = room;
-    return true;
+    gari_object **stack = grow(pass, queue->stack, reserve.stack, queue->count,
+                               sizeof *queue->stack, 1024, &queue->room);
+    if (stack)
+        queue->stack = stack;
+    return stack != NULL;
 }
 
 bool gari__members_grow(struct gari__pass *pass)
 {
-    size_t room = pass->member_room ? pass->member_room * 2 : 256;
-    size_t used = pass->member_count * sizeof *pass->members;
-    struct gari__member *members =
-        grow(pass->members, reserve.members, used, room * sizeof *members);
-    if (!members) {
-        if (!take_reserve(pass) || pass->member_room >= RESERVED_OBJECTS)
-            return false;
-        if (used)
-            memcpy(reserve.members, pass->members, used);
-        gari__memory_free(pass->members);
-        members = reserve.members;
-        room = RESERVED_OBJECTS;
-    }
-    pass->members = members;
-    pass->member_room = room;
-    return true;
+    struct gari__member *members = grow(pass, pass->members, reserve.members, pass->member_count,
+                                        sizeof *members, 256, &pass->member_room);
+    if (members)
+        pass->members = members;
+    return members != NULL;
 }
 
 static uint32_t *reserved_scratch(struct gari__pass *pass, size_t slots)

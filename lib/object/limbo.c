@@ -322,15 +322,6 @@ bool gari__limbo_any(void)
            gari__load_relaxed(&limbo.deferred_count) || waiting_now().objects;
 }
 
-bool gari__limbo_ripe(void)
-{
-    gari__mutex_lock(&limbo.lock);
-    ripen();
-    bool ripe = limbo.ripe || limbo.ripe_deferred || gari__waiting_any(GARI__RIPE);
-    gari__mutex_unlock(&limbo.lock);
-    return ripe;
-}
-
 uint64_t gari__limbo_last_ticket(void)
 {
     gari__mutex_lock(&limbo.lock);

@@ -35,8 +35,6 @@ size_t gari__limbo_free(struct gari__object_thread *self, size_t budget);
 
 /* Whether anything waits in limbo, ripe or not. */
 bool gari__limbo_any(void);
-/* Whether anything is ripe (a hint). */
-bool gari__limbo_ripe(void);
 
 /* The ticket of the youngest sealed batch: when it has passed, all sealed batches are ripe. */
 uint64_t gari__limbo_last_ticket(void);
