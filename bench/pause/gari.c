@@ -61,11 +61,18 @@ static void pause_end(void)
 {
     gari_stats stats = gari_peer_stats();
     bench_put("heap_peak_mb", (double)stats.heap_peak_bytes / 1e6);
-    bench_put("collections",
-              (double)(stats.generation[0].collections + stats.generation[1].collections +
-                       stats.generation[2].collections));
-    bench_put("examined", (double)(stats.generation[0].examined + stats.generation[1].examined +
-                                   stats.generation[2].examined));
+    static const char *const names[][4] = {
+        {"collections_0", "examined_0", "collected_0", "time_0_s"},
+        {"collections_1", "examined_1", "collected_1", "time_1_s"},
+        {"collections_2", "examined_2", "collected_2", "time_2_s"},
+    };
+    for (int i = 0; i < 3; i++) {
+        const gari_generation_stats *of = &stats.generation[i];
+        bench_put(names[i][0], (double)of->collections);
+        bench_put(names[i][1], (double)of->examined);
+        bench_put(names[i][2], (double)of->collected);
+        bench_put(names[i][3], (double)of->time_ns / 1e9);
+    }
     bench_put("helped", (double)stats.helped);
     bench_put("longest_wait_us", (double)stats.longest_wait_ns / 1e3);
     for (int i = 0; i < BENCH_MAX_THREADS; i++) {

@@ -35,6 +35,12 @@ struct gari__schedule {
     uint64_t cohort;     /* old passes begun since the last whole one */
     uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
     uint64_t old_began;  /* bytes alive when the last old pass began; atomically */
+    /* What the last collection of generation 0 was of: */
+    uint64_t young_born; /* tracked objects that were made, ever, when it began, */
+    uint64_t young_died; /* and that had died by their counts; */
+    uint64_t
+        young_alive; /* about so many of those made before it and after the one before were alive */
+    bool fruitful;   /* it found at least half of those to be garbage */
     uint64_t whole_end_ns;
     uint64_t whole_vain_ns; /* what it worked on what was alive */
     uint64_t restamped;     /* the epoch of the last gari__restamp */

@@ -18,6 +18,8 @@ static size_t run_phase(struct gari__pass *pass, struct gari__object_thread *sel
         return gari__phase_gather(pass, budget);
     case GARI__SCAN:
         return gari__phase_scan(pass, budget);
+    case GARI__SWEEP:
+        return gari__phase_sweep(pass, budget);
     case GARI__V1:
     case GARI__V2:
     case GARI__V3:

@@ -5,6 +5,7 @@
  *   SCAN     reads each object's word. More references than edges: it is held from outside, and it
  *            and what it reaches are marked live. The rest is suspected: the members, their words
  *            as just read. Everything before the words was a guess
+ *   SWEEP    instead of these two: everything young in the candidates' blocks is suspected (sweep.c)
  *   V1 V2 V3 GRACE RC   the proof of docs/protocol.md; the words that SCAN read are the first V1
  *   SHRINK COMPACT      what the proof refuses leaves the set, and the proof is repeated on the rest
  *   SPARE SPARE_REACHED SORT   only when some of what was proved may not be freed, or is to be
@@ -45,6 +46,7 @@ enum gari__phases {
     GARI__SEEDING,
     GARI__GATHER,
     GARI__SCAN,
+    GARI__SWEEP,
     GARI__READMIT,
     GARI__V1,
     GARI__V2,
@@ -81,6 +83,18 @@ struct gari__queue {
     size_t at;
 };
 
+/* A block in hand, for the next objects and what they refer to are often in the same one: enough of it
+ * to do without its descriptor. */
+struct gari__near {
+    const char *base;
+    size_t bytes; /* 0: there is none */
+    uint64_t reciprocal;
+    uint32_t *scratch; /* the pass's */
+    const struct gari__side *side;
+    struct gari__block *block;
+    const struct gari__shape *shape;
+};
+
 struct gari__pass {
     int which; /* GARI__YOUNG or GARI__OLD */
     enum gari__phases phase;
@@ -94,6 +108,7 @@ struct gari__pass {
     bool announced;       /* its start has been noted, and its stop is to be */
 
     struct gari__queue queue;
+    struct gari__near near;
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
     bool out_of_memory;          /* give up, keep the candidates */
     bool memory_short;           /* some table could not grow; see tables.c */
@@ -115,15 +130,19 @@ struct gari__pass {
     bool members_full; /* SCAN: there was no room for one more */
     bool demoted;      /* SCAN has found a member to be live after all */
     bool failed;       /* in this round of the proof */
-    bool callbacks;    /* some members' types have dispose or reclaim */
-    bool sift;         /* some members may not be taken apart */
-    bool sifted;       /* since the last V1: those have been taken out, */
-    bool split;        /* what is to be finalized has been put aside, */
-    bool reported;     /* the rest has been shown or saved, as the debug flags want it */
-    unsigned debug;    /* the flags, from the proof's end on */
-    size_t stuck;      /* how many members may not be taken apart themselves */
-    uint64_t words;    /* of all members, as SCAN or V1 saw them, ored: which flags there are */
-    bool tagged;       /* the weak references to members carry tags */
+    bool counted;      /* V2 is over, and no grace period has begun: see compact in proof.c; */
+    bool recount;   /* but what has left the set may have edges into it that nobody has looked at */
+    bool may_sweep; /* young: if the candidates' blocks allow it */
+    bool swept;     /* it has */
+    bool callbacks; /* some members' types have dispose or reclaim */
+    bool sift;      /* some members may not be taken apart */
+    bool sifted;    /* since the last V1: those have been taken out, */
+    bool split;     /* what is to be finalized has been put aside, */
+    bool reported;  /* the rest has been shown or saved, as the debug flags want it */
+    unsigned debug; /* the flags, from the proof's end on */
+    size_t stuck;   /* how many members may not be taken apart themselves */
+    uint64_t words; /* of all members, as SCAN or V1 saw them, ored: which flags there are */
+    bool tagged;    /* the weak references to members carry tags */
     enum gari__phases next; /* UNTAG: what comes after it */
     /* A set that has been finalized: each of held_count members has a reference of ours (held: 1). Those
      * that the proof refuses come after the others in the array. */
@@ -182,6 +201,14 @@ static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
     return (int16_t)(uint16_t)((uint16_t)epoch - stamp) > 0;
 }
 
+/* Whether it was born at or after `since` and before `epoch`. */
+static inline bool gari__born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
+{
+    int16_t age = (int16_t)(uint16_t)((uint16_t)epoch - stamp);
+    uint64_t oldest = epoch - since;
+    return age > 0 && (oldest > INT16_MAX || age <= (int16_t)oldest);
+}
+
 /* A stamp is 16 bits of the epoch. Once in GARI__RESTAMP_EVERY epochs, before one could wrap and make
  * an old object young again, all stamps are brought up: of generation 2 (born before epoch
  * `boundary`) to an age that is as good as any larger one, of the younger ones to at most
@@ -211,15 +238,23 @@ bool gari__tables_were_short(void);
 /* The pass is over. */
 void gari__tables_end(struct gari__pass *pass);
 
+/* ---- sweep.c ---- */
+
+/* Whether everything young in the block may be looked at, beside the candidates. */
+bool gari__may_be_swept(struct gari__block *block);
+/* The candidates' blocks are the touched ones, and may all be swept. Returns the phase to go on with. */
+enum gari__phases gari__sweep_begin(struct gari__pass *pass);
+
 /* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
 
-/* Begins the proof's V2 on the members as they are; V1, or SCAN in its place, is over. */
+/* Begins the proof's V2 on the members as they are; V1, or SCAN or SWEEP in its place, is over. */
 void gari__proof_begin(struct gari__pass *pass);
 
 /* The phases; each returns what is left of the budget and moves pass->phase on when it is done. */
 size_t gari__phase_seed(struct gari__pass *pass, size_t budget);
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget);
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget);
+size_t gari__phase_sweep(struct gari__pass *pass, size_t budget);
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget);
 size_t gari__phase_sift(struct gari__pass *pass, size_t budget);
 size_t gari__phase_reclaim(struct gari__pass *pass, struct gari__object_thread *self,

@@ -21,7 +21,8 @@
 static void exclude(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
-    gari__queue_add(pass, object);
+    if (!gari__queue_add(pass, object))
+        pass->recount = true;
 }
 
 static GARI__INLINE void exclude_edge(gari_slot *slot, void *arg)
@@ -45,7 +46,7 @@ static void begin_v2(struct gari__pass *pass)
     GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
     pass->matched = 0;
-    pass->outgoing = false;
+    pass->outgoing = pass->counted = pass->recount = false;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
@@ -84,8 +85,9 @@ void gari__proof_begin(struct gari__pass *pass)
         begin_v2(pass);
 }
 
-/* What was excluded takes with it all that it reaches, and the proof begins anew with V1 and a new
- * grace period on what is left: the safe way to shrink (design.md section 5). */
+/* What was excluded takes with it all that it reaches. If it is V3 that has refused it, the edges that V2
+ * has counted to what is left all come from there, or from what has been looked at again: then the proof
+ * goes on (compact). Otherwise it begins anew, with V1 and a new grace period. */
 static void begin_shrink(struct gari__pass *pass)
 {
     GARI_PERTURB_AT("shrink");
@@ -113,6 +115,32 @@ static inline void swap(struct gari__member *a, struct gari__member *b)
     *b = old;
 }
 
+static void begin_grace(struct gari__pass *pass)
+{
+    end_phase(pass, GARI__GRACE);
+    GARI_PERTURB_AT("proof.grace");
+    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
+    pass->look = pass->member_count;
+}
+
+static void begin_tags(struct gari__pass *pass)
+{
+    gari__gate_open();
+    pass->tagged = true;
+    end_phase(pass, GARI__TAG);
+}
+
+/* Every member has as many references as V2 has found edges. */
+static void end_v3(struct gari__pass *pass)
+{
+    pass->counted = false;
+    GARI_PERTURB_STEP(V3_END);
+    if ((pass->words & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_LATE_TAG))
+        begin_tags(pass);
+    else
+        begin_grace(pass);
+}
+
 /* Moves the members that are none any more behind the others. */
 static size_t compact(struct gari__pass *pass, size_t budget)
 {
@@ -129,6 +157,8 @@ static size_t compact(struct gari__pass *pass, size_t budget)
         gari__proof_begin(pass);
     } else if (pass->kept == 0) {
         pass->phase = GARI__END;
+    } else if (pass->counted && !pass->recount) {
+        end_v3(pass);
     } else {
         begin_again(pass);
         if (GARI_MUTANT(BAD_SHRINK))
@@ -219,21 +249,6 @@ static size_t v2(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-static void begin_grace(struct gari__pass *pass)
-{
-    end_phase(pass, GARI__GRACE);
-    GARI_PERTURB_AT("proof.grace");
-    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
-    pass->look = pass->member_count;
-}
-
-static void begin_tags(struct gari__pass *pass)
-{
-    gari__gate_open();
-    pass->tagged = true;
-    end_phase(pass, GARI__TAG);
-}
-
 static size_t v3(struct gari__pass *pass, size_t budget)
 {
     GARI_PERTURB_AT("proof.v3");
@@ -249,15 +264,11 @@ static size_t v3(struct gari__pass *pass, size_t budget)
     }
     if (pass->member < pass->member_count)
         return budget;
-    if (pass->failed) {
+    pass->counted = pass->failed;
+    if (pass->failed)
         begin_shrink(pass);
-        return budget;
-    }
-    GARI_PERTURB_STEP(V3_END);
-    if ((pass->words & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_LATE_TAG))
-        begin_tags(pass);
     else
-        begin_grace(pass);
+        end_v3(pass);
     return budget;
 }
 

@@ -155,8 +155,8 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
         gari__section_begin();
         while (left > 0 && pass->member < pass->member_count) {
             gari_object *object = pass->members[pass->member].object;
-            struct gari__block *block = gari__block_of(object);
-            const struct gari__shape *shape = gari__shape_of_block(block);
+            const struct gari__shape *shape = gari__come_near(pass, object);
+            struct gari__block *block = pass->near.block;
             if (pass->outgoing)
                 fetch_ahead(pass);
             if (committing && queue->at == 0) {

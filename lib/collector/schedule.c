@@ -153,6 +153,18 @@ static uint64_t cohort_since(void)
     return gari__epoch > reach ? gari__epoch - reach : 1;
 }
 
+/* A sweep is for a generation that is mostly garbage. Who asks for a collection wants all of it found. */
+static void begin_youngest(struct gari__pass *pass, bool asked)
+{
+    struct gari__tally sum = gari__tally_sum();
+    uint64_t born = sum.tracked_allocated, died = sum.tracked_freed - sum.freed_by_cycles;
+    uint64_t made = born - schedule->young_born, gone = died - schedule->young_died;
+    schedule->young_alive = made > gone ? made - gone : 0;
+    schedule->young_born = born;
+    schedule->young_died = died;
+    pass->may_sweep = schedule->fruitful && !asked;
+}
+
 struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
                                         bool whole, bool asked)
 {
@@ -190,6 +202,8 @@ struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int ge
            !gari__cas_acq_rel(&schedule->queued, &queued, -1))
         ;
     gari__pass_begin(pass, generation, since, schedule->began[1], schedule->frozen);
+    if (generation == 0)
+        begin_youngest(pass, asked);
     pass->begun_ns = now;
     pass->live_bytes = live_bytes();
     if (generation == 2)
@@ -235,6 +249,10 @@ void gari__schedule_finished(struct gari__pass *pass)
     gari__own_add(&stats->time_ns, took);
     if (took > stats->longest_ns)
         gari__store_relaxed(&stats->longest_ns, took);
+    if (pass->generation == 0 && !pass->held) {
+        uint64_t looked_at = pass->swept ? pass->examined : schedule->young_alive;
+        schedule->fruitful = pass->collected && pass->collected >= looked_at / 2;
+    }
     if (pass->whole) {
         /* What is left of what there was when it began. What has been made since may be as short-lived
          * as what it found. */

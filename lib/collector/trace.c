@@ -50,14 +50,6 @@ void gari__restamp(uint64_t boundary, uint64_t frozen)
     gari__runs_walk(restamp, &how);
 }
 
-/* Whether an object with that stamp was born at or after `since` and before `epoch`. */
-static inline bool born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
-{
-    int16_t age = (int16_t)(uint16_t)((uint16_t)epoch - stamp);
-    uint64_t oldest = epoch - since;
-    return age > 0 && (oldest > INT16_MAX || age <= (int16_t)oldest);
-}
-
 /* Whether what was born then, and what was born before it, is too old for the pass. */
 static inline bool older(uint16_t stamp, const struct gari__pass *pass)
 {
@@ -128,7 +120,7 @@ static uint64_t choose(const struct gari__pass *pass, struct gari__block *block,
     for (; bits; bits &= bits - 1) {
         uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
         uint16_t birth = gari__load_relaxed(&block->side[slot].birth);
-        if (born_between(birth, pass->since, pass->epoch))
+        if (gari__born_between(birth, pass->since, pass->epoch))
             mine |= bits & -bits;
         else if (pass->frozen && gari__born_before(birth, pass->frozen))
             drop_frozen(pass, block, slot);
@@ -186,6 +178,7 @@ static void seed_block(struct gari__pass *pass, struct gari__block *block, bool 
             gari__fetch_and_seq_cst(word, ~bits);
         for (; bits; bits &= bits - 1)
             seed(pass, block, scratch, first + (uint32_t)__builtin_ctzll(bits));
+        pass->may_sweep &= gari__may_be_swept(block);
     }
 }
 
@@ -215,9 +208,35 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
             gari__epoch_advance();
             pass->epoch = gari__epoch;
         }
-        pass->phase = GARI__GATHER;
+        pass->phase = pass->may_sweep ? gari__sweep_begin(pass) : GARI__GATHER;
     }
     return budget;
+}
+
+static GARI__INLINE void gather(struct gari__pass *pass, gari_object *target,
+                                const struct gari__side *side, uint32_t *scratch)
+{
+    if (!gari__born_between(gari__load_relaxed(&side->birth), pass->since, pass->epoch))
+        return;
+    uint32_t state = *scratch;
+    *scratch = (state | GARI__REACHED) + 1;
+    if (!(state & GARI__REACHED) && gari__unlikely(!gari__queue_add(pass, target))) {
+        *scratch = state + 1;
+        pass->spilled = true;
+    }
+}
+
+/* The first object of its block that the pass reaches, if it is one that it may look at. */
+static __attribute__((noinline)) void gather_first(struct gari__pass *pass,
+                                                   struct gari__block *block, uint32_t index,
+                                                   gari_object *target)
+{
+    uint16_t birth = gari__load_relaxed(&block->side[index].birth);
+    uint32_t *scratch = NULL;
+    if (gari__born_between(birth, pass->since, pass->epoch))
+        scratch = gari__scratch_new(pass, block);
+    if (scratch)
+        gather(pass, target, &block->side[index], &scratch[index]);
 }
 
 static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
@@ -228,21 +247,21 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
     if (!target)
         return;
     gari__checked_visit(slot, target);
+    const struct gari__near *near = &pass->near;
+    if (gari__is_near(near, target)) {
+        uint32_t index = gari__near_slot(near, target);
+        gather(pass, target, &near->side[index], &near->scratch[index]);
+        return;
+    }
     struct gari__block *block = gari__block_of(target);
     if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
         return;
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     uint32_t index = gari__slot_of(block, target);
-    if (!born_between(gari__load_relaxed(&block->side[index].birth), pass->since, pass->epoch))
-        return;
-    uint32_t *scratch = gari__pass_touch(pass, block);
-    if (!scratch)
-        return;
-    uint32_t state = scratch[index];
-    scratch[index] = (state | GARI__REACHED) + 1;
-    if (!(state & GARI__REACHED) && gari__unlikely(!gari__queue_add(pass, target))) {
-        scratch[index] = state + 1;
-        pass->spilled = true;
-    }
+    if (gari__likely(scratch != NULL))
+        gather(pass, target, &block->side[index], &scratch[index]);
+    else
+        gather_first(pass, block, index, target);
 }
 
 /* Puts what did not fit into the queue there, from where the pass is in the touched blocks on, until it
@@ -306,16 +325,6 @@ static GARI__INLINE void live_edge(gari_slot *slot, void *arg)
     gari__queue_add(pass, target);
 }
 
-static bool add_member(struct gari__pass *pass, gari_object *object, uint64_t word)
-{
-    if (gari__unlikely(pass->member_count == pass->member_room) && !gari__members_grow(pass)) {
-        pass->undecided = pass->members_full = true;
-        return false;
-    }
-    pass->members[pass->member_count++] = (struct gari__member){object, word};
-    return true;
-}
-
 /* Members that have turned out to be live make room for others. */
 static void drop_demoted(struct gari__pass *pass)
 {
@@ -332,9 +341,6 @@ static void drop_demoted(struct gari__pass *pass)
  * that little is taken for a member that is not. */
 static size_t scan_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
 {
-    const struct gari__shape *shape = gari__shape_of_block(block);
-    bool callbacks = shape->type.dispose || shape->type.reclaim;
-    bool sift = shape->type.flags & GARI_TYPE_NO_CLEAR;
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     uint32_t slot = pass->slot;
     uint64_t words = 0;
@@ -353,7 +359,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
             /* Dying by itself, or about to be finalized: not ours to free. */
             scratch[slot] = state | GARI__LIVE;
         } else if ((word & GARI__IMMORTAL) || count > (state & GARI__NUMBER_MASK) ||
-                   !add_member(pass, object, word)) {
+                   !gari__member_add(pass, object, word)) {
             scratch[slot] = state | GARI__LIVE;
             gari__queue_add(pass, object);
         } else {
@@ -362,11 +368,8 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
         }
     }
     pass->slot = slot;
-    if (words) {
-        pass->callbacks |= callbacks;
-        pass->sift |= sift;
-        pass->words |= words;
-    }
+    if (words)
+        gari__member_types(pass, gari__shape_of_block(block), words);
     return budget;
 }
 

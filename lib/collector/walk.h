@@ -8,9 +8,40 @@
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
 
+static inline bool gari__is_near(const struct gari__near *near, const gari_object *object)
+{
+    return (size_t)((const char *)object - near->base) < near->bytes;
+}
+
+/* The slot of an object that is. */
+static inline uint32_t gari__near_slot(const struct gari__near *near, const gari_object *object)
+{
+    return (uint32_t)((uint64_t)((const char *)object - near->base) * near->reciprocal >> 32);
+}
+
+/* Takes the object's block in hand, if the pass has a scratch array there, which holds it. Returns the
+ * object's shape. */
+static inline const struct gari__shape *gari__come_near(struct gari__pass *pass,
+                                                        const gari_object *object)
+{
+    struct gari__near *near = &pass->near;
+    if (gari__likely(gari__is_near(near, object)))
+        return near->shape;
+    struct gari__block *block = gari__block_of(object);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
+    size_t bytes = scratch ? (size_t)block->slots * block->slot_size : 0;
+    *near = (struct gari__near){block->base, bytes, block->reciprocal, scratch, block->side,
+                                block,       shape};
+    return shape;
+}
+
 /* The object's scratch word, or NULL when its block has none. */
 static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_object *object)
 {
+    const struct gari__near *near = &pass->near;
+    if (gari__is_near(near, object))
+        return &near->scratch[gari__near_slot(near, object)];
     struct gari__block *block = gari__block_of(object);
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
@@ -21,6 +52,26 @@ static inline uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__b
 {
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     return gari__likely(scratch != NULL) ? scratch : gari__scratch_new(pass, block);
+}
+
+/* A member, with its word as it has just been read. False: there is no room. */
+static inline bool gari__member_add(struct gari__pass *pass, gari_object *object, uint64_t word)
+{
+    if (gari__unlikely(pass->member_count == pass->member_room) && !gari__members_grow(pass)) {
+        pass->undecided = pass->members_full = true;
+        return false;
+    }
+    pass->members[pass->member_count++] = (struct gari__member){object, word};
+    return true;
+}
+
+/* Notes what the proof has to know of members of that type; `words`: theirs, ored. */
+static inline void gari__member_types(struct gari__pass *pass, const struct gari__shape *shape,
+                                      uint64_t words)
+{
+    pass->callbacks |= shape->type.dispose || shape->type.reclaim;
+    pass->sift |= (shape->type.flags & GARI_TYPE_NO_CLEAR) != 0;
+    pass->words |= words;
 }
 
 /* False: there is no room. In most phases the queue is there to save work, and who finds no room in it
@@ -84,7 +135,7 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
                 more = false;
                 break;
             }
-            const struct gari__shape *shape = gari__shape_of(object);
+            const struct gari__shape *shape = gari__come_near(pass, object);
             uint64_t word = gari__load_acquire(gari__word_of(object));
             size_t cost = 1;
             if (gari__likely(gari__is_alive(word))) {
@@ -98,6 +149,8 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
                     continue;
                 }
                 cost += shape->type.refs.count;
+            } else {
+                pass->recount = true;
             }
             left -= cost < left ? cost : left;
             queue->current = NULL;

@@ -220,6 +220,12 @@ static void walk_begin(void)
     gari__locks_held++;
 }
 
+static void walk_end(void)
+{
+    gari__locks_held--;
+    pthread_rwlock_unlock(&walks);
+}
+
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
     walk_begin();
@@ -234,8 +240,13 @@ void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *
         gari__mutex_lock(&lock);
     }
     gari__mutex_unlock(&lock);
-    gari__locks_held--;
-    pthread_rwlock_unlock(&walks);
+    walk_end();
+}
+
+void gari__walks_wait(void)
+{
+    walk_begin();
+    walk_end();
 }
 
 bool gari__walks_bar(void)

@@ -54,6 +54,8 @@ bool gari__is_heap(const void *address);
  * keep them out at a time, each for a bounded moment. */
 bool gari__walks_bar(void);
 void gari__walks_allow(void);
+/* Waits for those who keep walks out at this moment. */
+void gari__walks_wait(void);
 
 /* Waits until nobody keeps walks out, and nobody walks. */
 void gari__walks_before_fork(void);
