@@ -50,7 +50,6 @@ static void before_fork(void)
     gari__records_before_fork();
     gari__mutex_pass(&gari__collector.slice);
     gari__walks_before_fork();
-    gari__candidates_before_fork();
     gari__limbo_before_fork();
     gari__worker_before_fork();
     gari__finalizer_thread_before_fork();

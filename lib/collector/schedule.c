@@ -13,6 +13,8 @@
 /* How often a thread that cannot yet know looks again. */
 #define LOOK_FOR_NS 50000000u
 #define LOOK_AGAIN 64
+/* Slots, of blocks with candidates, in one look for those that have waited long: tens of microseconds. */
+#define LOOK_AT 65536u
 
 static struct gari__schedule *const schedule = &gari__collector.schedule;
 
@@ -78,7 +80,7 @@ int gari__schedule_due(bool *whole)
         /* A walk of everything only when the heap has grown by a quarter since the last one; until
          * then the younger of the old, a wider range each time, which finds rings that have just
          * outlived generation 1 without walking the graph they point into. */
-        *whole = live_bytes() > schedule->whole_live + schedule->whole_live / 4;
+        *whole = gari__schedule_has_grown();
         return 2;
     }
     return exceeded(1) ? 1 : 0;
@@ -120,28 +122,31 @@ int gari__schedule_impatient(bool at_once, bool *whole)
     if (!automatic())
         return -1;
     if (at_once)
-        return gari__seeds_waiting(gari__epoch + 1) ? 2 : -1;
+        return gari__seeds_waiting(gari__epoch + 1, SIZE_MAX) == GARI__ONE_WAITS ? 2 : -1;
     uint64_t now = gari__now_ns();
     if (now - schedule->patience_ns < LOOK_FOR_NS)
         return -1;
     schedule->patience_ns = now;
     tick(now);
-    if (!gari__seeds_waiting(schedule->tick_epoch[0])) {
+    switch (gari__seeds_waiting(schedule->tick_epoch[0], LOOK_AT)) {
+    case GARI__NONE_WAITS:
         schedule->tried_young = false;
         return -1;
-    }
-    if (!schedule->tried_young) {
-        if (now - schedule->tried_ns < GARI__PATIENCE_NS)
-            return -1;
-        schedule->tried_young = true;
-        schedule->tried_ns = now;
-        return 1;
-    }
-    if (now - schedule->whole_end_ns < schedule->whole_vain_ns * GARI__PATIENCE_SHARE)
+    case GARI__NOT_KNOWN:
         return -1;
-    schedule->tried_young = false;
+    default:
+        break;
+    }
+    if (!schedule->tried_young && now - schedule->tried_ns < GARI__PATIENCE_NS)
+        return -1;
+    schedule->tried_young = !schedule->tried_young;
     schedule->tried_ns = now;
-    return 2;
+    return schedule->tried_young ? 1 : 2;
+}
+
+bool gari__schedule_has_grown(void)
+{
+    return live_bytes() > schedule->whole_live + schedule->whole_live / 4;
 }
 
 /* The ruler sequence: every pass reaches back over 1, 2, 1, 4, 1, 2, 1, 8 ... spans, so an object is
@@ -165,14 +170,12 @@ static void begin_youngest(struct gari__pass *pass, bool asked)
     pass->may_sweep = schedule->fruitful && !asked;
 }
 
-struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
-                                        bool whole, bool asked)
+struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked)
 {
     struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
     /* First a new epoch, then the candidates: what was made garbage before is then among them. */
     GARI_PERTURB_AT("young.begin");
     gari__schedule_new_epoch();
-    gari__candidates_file_all(self);
 
     uint64_t since = 0;
     if (generation < 2)
@@ -181,6 +184,11 @@ struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int ge
         since = cohort_since();
     else
         schedule->cohort = 0;
+
+    /* Garbage cycles have candidates: where there are none, all that is alive is known to be. */
+    gari__seeds_take_dirty();
+    if (gari__collector.pass[GARI__OLD].phase == GARI__IDLE && !gari__seeds_any(true))
+        gari__store_relaxed(&schedule->whole_live, live_bytes());
 
     uint64_t bytes, net = gari__schedule_net(&bytes);
     uint64_t now = gari__now_ns();
@@ -257,11 +265,6 @@ void gari__schedule_finished(struct gari__pass *pass)
         /* What is left of what there was when it began. What has been made since may be as short-lived
          * as what it found. */
         gari__store_relaxed(&schedule->whole_live, pass->live_bytes - pass->collected_bytes);
-        schedule->whole_end_ns = now;
-        /* Work that freed something has been paid for by what made it; the rest was in vain. */
-        uint64_t in_vain = pass->examined > pass->collected ? pass->examined - pass->collected : 0;
-        schedule->whole_vain_ns =
-            pass->examined ? pass->work_ns / pass->examined * in_vain : pass->work_ns;
     }
     report(pass, took);
 }

@@ -4,6 +4,7 @@
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/crowd.h"
 #include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
@@ -24,6 +25,8 @@
 #define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
+/* While a pass rests: it may do so for longer. */
+#define REST_TICK_NS 5000000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
@@ -67,28 +70,47 @@ static void lock_first(void)
  * child does not lose what it has in hand. Not for ever, for a callback may wait for the forking thread. */
 static pthread_mutex_t hands = PTHREAD_MUTEX_INITIALIZER;
 
+/* Where the service's threads fill all processors this one would only compete with them: they do the
+ * collector's work, in small slices. If none has since the last time, they have other things to do, and it
+ * does one. */
+static bool leaves_it_to_others(bool crowded)
+{
+    static uint64_t seen;
+    uint64_t helped = gari__load_relaxed(&gari__collector.helped);
+    bool others = helped != seen;
+    seen = helped;
+    return crowded && others;
+}
+
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
 {
     uint64_t ticket = 0;
     enum gari__slice slice;
-    bool much;
+    bool crowded, leave, much;
     do {
+        crowded = gari__crowd_look();
+        leave = leaves_it_to_others(crowded);
         /* First what is dead already: it may be all that made a collection look due. */
         pthread_mutex_lock(&hands);
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
-        lock_first();
-        slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
-                                  &ticket);
-        gari__collector_unlock();
+        slice = GARI__SLICE_IDLE;
+        if (!leave) {
+            lock_first();
+            slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0,
+                                      false, &ticket);
+            gari__collector_unlock();
+        }
         gari__events_deliver(self);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
         pthread_mutex_lock(&hands);
         much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
-    } while (slice == GARI__SLICE_WORKED || much);
+    } while (!crowded && (slice == GARI__SLICE_WORKED || much));
+    if (crowded && (leave || slice != GARI__SLICE_IDLE))
+        return LIMBO_TICK_NS;
     if (slice == GARI__SLICE_WAITS)
         return 0;
     if (gari__waiting_any(GARI__DYING))
@@ -101,6 +123,8 @@ static uint64_t work(struct gari__object_thread *self)
     }
     if (gari__finalizers_retry())
         return CANDIDATE_TICK_NS;
+    if (slice == GARI__SLICE_RESTS)
+        return REST_TICK_NS;
     gari__collector_lock();
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
     gari__collector_unlock();
@@ -114,7 +138,7 @@ static void sleep_for(uint64_t ns)
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         GARI_PERTURB_AT("worker.sleep");
-        /* Pairs with gari__stage and gari__limbo_put: either they see the flag, or this look sees
+        /* Pairs with gari__candidate_keep and gari__limbo_put: either they see the flag, or this look sees
          * their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         GARI_PERTURB_AT("worker.look");
@@ -218,6 +242,7 @@ void gari__worker_stop(void)
     if (has_thread)
         pthread_join(worker.thread, NULL);
     gari__grace_stop();
+    gari__crowd_forget();
     gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.has_thread, false);
     gari__store_relaxed(&worker.retry_ns, 0);
@@ -264,6 +289,7 @@ void gari__worker_after_fork(void)
     gari__cond_renew(&worker.wake);
     gari__mutex_renew(&hands);
     worker.turns += worker.turns % 2;
+    gari__crowd_forget();
     worker.started = worker.has_thread = worker.kicked = worker.stop = worker.asleep = false;
     if (worker.barred && !pthread_equal(worker.barrer, pthread_self()))
         worker.barred = false;
@@ -295,12 +321,13 @@ void gari__upcall_waited(uint64_t begin)
         ;
 }
 
-/* Whether mutators do all the work: the mode says so, or there is no thread for it. */
+/* Whether mutators do all the work: the mode says so, or there is no thread for it, or no processor for
+ * the thread. */
 static bool is_alone(void)
 {
     return gari__collector.mode == GARI_MODE_INLINE ||
            (gari__collector.mode == GARI_MODE_BACKGROUND &&
-            !gari__load_relaxed(&worker.has_thread));
+            (!gari__load_relaxed(&worker.has_thread) || gari__crowded()));
 }
 
 static void note_help(uint64_t begin)
@@ -384,12 +411,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         gari__set_alarm(self, HELP_EVERY);
         return;
     }
-    if (is_alone() || debt >= OUTRUN_BYTES) {
+    bool alone = is_alone();
+    if (alone || debt >= OUTRUN_BYTES) {
         gari__set_alarm(self, HELP_EVERY);
-        if (gari__load_relaxed(&worker.asleep))
+        if (gari__load_relaxed(&worker.asleep) && !gari__crowded())
             gari__worker_kick();
-        if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
-            gari__load_relaxed(&worker.has_thread))
+        if (!alone && debt < 2 * OUTRUN_BYTES)
             slow_down(debt);
         else /* about 32 edges of work for each allocation: more than any object costs */
             help_collect(self, debt);
@@ -411,8 +438,6 @@ static bool much_dies_late(struct gari__object_thread *self)
     if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
         return false;
     self->late_mark = allocated;
-    /* A root that was a candidate when it died is not in limbo before its ring is emptied. */
-    gari__candidates_file(self, self);
     return true;
 }
 

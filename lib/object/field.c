@@ -66,11 +66,8 @@ static void suspect_moved(struct gari__object_thread *self, gari_object *object,
 {
     (void)call; /* for the checked build */
     gari__checked_edge(object, call);
-    if (!object || GARI_MUTANT(MOVE_NO_CANDIDATE))
-        return;
-    uint64_t word = gari__load_relaxed(gari__word_of(object));
-    if (gari__needs_suspicion(word))
-        gari__suspect(self, object, word);
+    if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE))
+        gari__suspect_moved(self, object);
 }
 
 void *gari_slot_load(gari_slot *slot)

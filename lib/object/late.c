@@ -1,6 +1,5 @@
 #include "lib/object/late.h"
 
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/edges.h"
@@ -35,7 +34,8 @@ void gari__late_retire(struct gari__object_thread *self, gari_object *object)
     gari__own_add(&tally->freed_bytes, gari__size_of(shape, object));
     gari__own_add(&tally->tracked_freed, 1);
     self->late_waiting = true;
-    gari__death_let_go(self, object);
+    GARI_PERTURB_EACH("reap.retire");
+    gari__death_retire(self, object);
     self->run_load += LOAD;
 }
 
@@ -61,8 +61,8 @@ static void leave(struct late *late, gari_object *object)
 /* `word` was read before. */
 static GARI__INLINE bool is_exclusive(const struct gari__block *block, uint64_t word)
 {
-    const uint64_t odd = GARI__COUNT_MASK | GARI__CANDIDATE | GARI__APART | GARI__IMMORTAL |
-                         GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
+    const uint64_t odd =
+        GARI__COUNT_MASK | GARI__IMMORTAL | GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
     return (word & odd) == GARI__COUNT_ONE && block->unobserved &&
            (GARI_MUTANT(LATE_UNQUIET) || gari__block_is_quiet(block));
 }
@@ -76,7 +76,6 @@ static __attribute__((noinline)) void count_down(struct late *late, gari_object 
     gari__section_end();
     if (died)
         gari__death_push(self, target);
-    gari__candidates_relieve(self);
     late->left -= late->left < CHEAP ? late->left : CHEAP;
 }
 
@@ -193,7 +192,6 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     GARI_PERTURB_STEP(LATE);
     const struct gari__shape *shape = gari__shape_of_block(block);
     uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
-    gari__candidates_relieve(self);
     while (late.left > 0) {
         if (late.depth > 0) {
             look_at(&late, late.stack[--late.depth]);

@@ -4,7 +4,6 @@
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
 #include "lib/heap/memory.h"
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/edges.h"
@@ -160,7 +159,6 @@ static bool sweep_large(struct gari__object_thread *self, struct gari__block *bl
             block->resume = at;
             return false;
         }
-        gari__candidates_relieve(self);
         gari__section_begin();
         size_t next = gari__edges(shape, object, at, GARI__EDGES_IN_SECTION, sweep_edge, self);
         gari__section_end();
@@ -177,7 +175,6 @@ static size_t sweep_small(struct gari__object_thread *self, struct gari__block *
                           const struct gari__shape *shape, uint32_t slot, size_t most)
 {
     size_t objects = 0, edges = 0;
-    gari__candidates_relieve(self);
     gari__section_begin();
     for (; slot && objects < most && edges < GARI__EDGES_IN_SECTION; objects++) {
         gari_object *object = gari__slot_at(block, slot - 1);
@@ -189,7 +186,6 @@ static size_t sweep_small(struct gari__object_thread *self, struct gari__block *
             at = next;
             if (at != GARI__EDGES_DONE) {
                 gari__section_end();
-                gari__candidates_relieve(self);
                 gari__section_begin();
             }
         }

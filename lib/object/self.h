@@ -1,6 +1,5 @@
-/* What a thread has of its own at the level of objects: candidates not yet filed, deaths not yet
- * worked off, memory not yet handed to limbo. Only the owner adds; others can take what is in it
- * (candidates), or find it in the blocks as soon as the owner's call returns (the rest). */
+/* What a thread has of its own at the level of objects: deaths not yet worked off, memory not yet handed
+ * to limbo. As soon as the owner's call returns, others find all of it in the blocks. */
 #ifndef GARI_OBJECT_SELF_H
 #define GARI_OBJECT_SELF_H
 
@@ -8,9 +7,6 @@
 #include "concurrency/rcu.h"
 #include "lib/object/shape.h"
 
-#define GARI__STAGED 1024u
-/* From here on a ring is emptied: one step may add as many as it drops edges in one section. */
-#define GARI__STAGED_HIGH (GARI__STAGED - 272u)
 #define GARI__DYING_ROOM 256u
 #define GARI__CLAIMED_ROOM 64u
 #define GARI__SHAPE_CACHE 32u
@@ -30,11 +26,9 @@ struct gari__object_thread {
         uint64_t first_word;   /* as the shape has it */
     } cache[GARI__SHAPE_CACHE];
 
-    /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
-    uint32_t staged_head;
-    uint32_t staged_tail;
-    pthread_mutex_t drain_lock;
-    gari_object *staged[GARI__STAGED];
+    /* What this thread is making a candidate at this moment: it may have the flag and not yet the bit.
+     * For a child that somebody else forks. Atomically. */
+    gari_object *suspecting;
 
     /* Objects whose count this thread has brought to zero: dead ones, and those that are still to be
      * finalized, each with a reference that is this thread's. Empty between calls; `pending` is both
