@@ -34,13 +34,14 @@ struct gari__schedule {
     uint64_t young_ns;   /* when the one of `base` began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
     uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
+    uint64_t known_live; /* the same, or more, when there was no candidate since */
     uint64_t old_began;  /* bytes alive when the last old pass began; atomically */
     /* What the last collection of generation 0 was of: */
     uint64_t young_born; /* tracked objects that were made, ever, when it began, */
     uint64_t young_died; /* and that had died by their counts; */
     uint64_t
         young_alive; /* about so many of those made before it and after the one before were alive */
-    bool fruitful;   /* it found at least half of those to be garbage */
+    bool fruitful;   /* it found at least half of those to be garbage, most of it near candidates */
     uint64_t restamped; /* the epoch of the last gari__restamp */
     int queued;         /* a generation asked for by a callback, or -1 */
     /* The epochs that began at the last ticks of the patience clock, oldest first. */

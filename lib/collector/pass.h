@@ -114,6 +114,8 @@ struct gari__pass {
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
     bool out_of_memory;          /* give up, keep the candidates */
     bool memory_short;           /* some table could not grow; see tables.c */
+    size_t blocks;               /* that many, */
+    size_t seeded;               /* and that many of them because of a candidate */
     bool keeps_young, keeps_old; /* SEEDING: so far, the block does */
     bool spilled;                /* GATHER: for want of room some objects are not in the queue */
     bool undecided;              /* some members were given up */

@@ -70,7 +70,7 @@ int gari__schedule_due(bool *whole)
                    gari__collector.pass[GARI__OLD].phase == GARI__IDLE;
     /* Whatever the counters say, a heap that has doubled may be half garbage. */
     bool young_ran = schedule->count[1] + schedule->count[2] > 0;
-    if (may_old && young_ran && live_bytes() > 2 * schedule->whole_live + DOUBLING_SLACK)
+    if (may_old && young_ran && live_bytes() > 2 * schedule->known_live + DOUBLING_SLACK)
         return 2;
     uint64_t bytes_since, base;
     if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
@@ -146,7 +146,7 @@ int gari__schedule_impatient(bool at_once, bool *whole)
 
 bool gari__schedule_has_grown(void)
 {
-    return live_bytes() > schedule->whole_live + schedule->whole_live / 4;
+    return live_bytes() > schedule->known_live + schedule->known_live / 4;
 }
 
 /* The ruler sequence: every pass reaches back over 1, 2, 1, 4, 1, 2, 1, 8 ... spans, so an object is
@@ -188,7 +188,7 @@ struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked)
     /* Garbage cycles have candidates: where there are none, all that is alive is known to be. */
     gari__seeds_take_dirty();
     if (gari__collector.pass[GARI__OLD].phase == GARI__IDLE && !gari__seeds_any(true))
-        gari__store_relaxed(&schedule->whole_live, live_bytes());
+        schedule->known_live = live_bytes();
 
     uint64_t bytes, net = gari__schedule_net(&bytes);
     uint64_t now = gari__now_ns();
@@ -259,12 +259,14 @@ void gari__schedule_finished(struct gari__pass *pass)
         gari__store_relaxed(&stats->longest_ns, took);
     if (pass->generation == 0 && !pass->held) {
         uint64_t looked_at = pass->swept ? pass->examined : schedule->young_alive;
-        schedule->fruitful = pass->collected && pass->collected >= looked_at / 2;
+        schedule->fruitful = pass->collected && pass->collected >= looked_at / 2 &&
+                             pass->blocks - pass->seeded <= pass->blocks / 8;
     }
     if (pass->whole) {
         /* What is left of what there was when it began. What has been made since may be as short-lived
          * as what it found. */
-        gari__store_relaxed(&schedule->whole_live, pass->live_bytes - pass->collected_bytes);
+        schedule->known_live = pass->live_bytes - pass->collected_bytes;
+        gari__store_relaxed(&schedule->whole_live, schedule->known_live);
     }
     report(pass, took);
 }
@@ -277,9 +279,9 @@ uint64_t gari__schedule_debt(void)
     /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
      * began: the old pass lags. */
     uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t left = 5 * gari__load_relaxed(&schedule->whole_live) / 2;
-    uint64_t begun = 3 * gari__load_relaxed(&schedule->old_began) / 2;
-    uint64_t expected = (left > begun ? left : begun) + 2 * DOUBLING_SLACK;
+    uint64_t left = 2 * gari__load_relaxed(&schedule->whole_live);
+    uint64_t begun = 5 * gari__load_relaxed(&schedule->old_began) / 4;
+    uint64_t expected = (left > begun ? left : begun) + DOUBLING_SLACK;
     if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
         debt = live - expected;
     return debt;

@@ -216,6 +216,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
         budget -= budget > 0;
     }
     if (!pass->block) {
+        pass->seeded = pass->blocks;
         if (pass->whole) {
             /* Only now: whatever made an object a candidate that was just taken happened before
              * this, so all of that garbage was born before it, and a candidate that is found to be
