@@ -109,6 +109,15 @@ void model_die(int o)
     drop_edges(o);
 }
 
+/* Its count may have come to zero. Then its finalizer is queued and holds it until it has returned, also
+ * when a weak get has given the object out meanwhile (docs/lifecycle.md, claimed). */
+static void claim_late(int o)
+{
+    struct model_object *object = model_of(o);
+    if (object->kind == FINAL && !object->finalized)
+        object->may_claim = true;
+}
+
 /* The last reference has gone. */
 static void zero(int o)
 {
@@ -117,6 +126,9 @@ static void zero(int o)
         return;
     if (model.lag) {
         object->maybe = true;
+        /* There is no edge that its finalizer's reference could stand for. */
+        object->slack += object->kind == FINAL && !object->finalized && !object->may_claim;
+        claim_late(o);
     } else if (object->kind == FINAL && !object->finalized) {
         object->claimed = true;
         object->count = 1;
@@ -350,7 +362,7 @@ void model_settled(void)
         struct model_object *object = model_of(o);
         if (object->dead)
             drop_edges(o);
-        object->maybe = object->aside = false;
+        object->maybe = object->aside = object->may_claim = false;
         object->slack = 0;
         object->generation = object->dead ? NONE : 2;
     }
@@ -389,8 +401,10 @@ void model_doubt_late(void)
                 continue;
             if (object->kept)
                 model_bounds(o, &least, &most);
-            if (least == 0)
-                object->maybe = changed = true;
+            if (least > 0)
+                continue;
+            object->maybe = changed = true;
+            claim_late(o);
         }
     }
     model_walk();

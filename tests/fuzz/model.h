@@ -47,6 +47,7 @@ struct model_object {
     bool aside;     /* perhaps held by a set whose finalizers run */
     bool claimed;   /* its count was zero, and its finalizer is to run */
     bool may_queue; /* ... but not before the operation ends */
+    bool may_claim; /* perhaps so, without the model's knowing when: see claim_late */
     bool finalized, disposed, reclaimed;
     bool permanent;
     int generation; /* NONE: not known */
