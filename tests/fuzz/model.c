@@ -267,7 +267,7 @@ static void revive(int o, const char *why)
     if (object->mark)
         return;
     object->mark = true;
-    if (object->dead)
+    if (object->dead || object->gone)
         fuzz_fail("%s lives, and reaches %s %d, which has died", why, fuzz_kind_name(object->kind),
                   o);
     object->maybe = false;

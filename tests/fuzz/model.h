@@ -44,6 +44,7 @@ struct model_object {
     bool dead;
     bool dying;     /* its count is zero: dispose has to be called before the operation ends */
     bool maybe;     /* unreachable, and a collection has begun since: perhaps dead */
+    bool gone;      /* gari has said that it is dead: it must not be met alive again */
     bool aside;     /* perhaps held by a set whose finalizers run */
     bool claimed;   /* its count was zero, and its finalizer is to run */
     bool may_queue; /* ... but not before the operation ends */
