@@ -184,8 +184,7 @@ static bool stays_stuck(int o)
 
 static void shut_down(void)
 {
-    for (int o = 0; o < model.objects; o++)
-        model_of(o)->permanent = false;
+    model_freeze(false);
     for (int o = 0; o < model.objects; o++) {
         for (; model_of(o)->listed; model_of(o)->listed--)
             model_release(o);

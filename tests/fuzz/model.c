@@ -237,6 +237,17 @@ void model_mark_from(int o)
     }
 }
 
+/* A proof that is open, and sets whose finalizers have been run, are gone on with (lib/gari.h), and whether
+ * there are any is not known here. */
+void model_freeze(bool frozen)
+{
+    model.frozen_open = frozen && (model.frozen_open || model.open);
+    for (int o = 0; o < model.objects; o++) {
+        model_of(o)->permanent = frozen && !model_of(o)->dead;
+        model.frozen_open |= frozen && model_of(o)->aside;
+    }
+}
+
 void model_walk(void)
 {
     model_clear_marks();
@@ -247,7 +258,7 @@ void model_walk(void)
     for (int o = 0; o < model.objects; o++)
         model_of(o)->live = model_of(o)->mark;
     for (int o = 0; o < model.objects; o++) {
-        if (model_of(o)->permanent && !model_of(o)->maybe)
+        if (model_of(o)->permanent && !model_of(o)->maybe && !model.frozen_open)
             model_mark_from(o);
     }
     for (int o = 0; o < model.objects; o++)
@@ -350,7 +361,7 @@ void model_settled(void)
             fuzz_fail("%s %d is garbage and has not been collected", fuzz_kind_name(object->kind),
                       o);
     }
-    model.lag = false;
+    model.lag = model.open = false;
     for (int o = 0; o < model.objects; o++) {
         struct model_object *object = model_of(o);
         if (!object->dead && !object->kept) {
