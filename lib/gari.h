@@ -566,6 +566,8 @@ GARI_API size_t gari_get_memory_limit(void);
 
 /* Sets all objects that exist now aside in the permanent generation: collections take them for the
  * outside world and do not walk them. Counts, and deaths by count, go on. Costs nothing per object.
+ * A collection under way is given up, but for what it is proving to be garbage, or has finalized: that
+ * is freed if it is garbage then.
  * For a large heap that will hardly change, before a fork or a long run. Waits for a collection's
  * slice, or for a gari_collect of another thread; fatal in a read section; from a type's callback
  * (dispose and its like) it does nothing. */
