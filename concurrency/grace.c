@@ -1,6 +1,7 @@
 #include "concurrency/grace.h"
 
 #include "concurrency/atomics.h"
+#include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "concurrency/lock.h"
 #include "concurrency/perturb.h"
@@ -29,8 +30,11 @@ static struct {
 
 static void gari__grace_synchronize(void)
 {
+    /* liburcu sleeps in a cancellation point, with its lock, when it meets a long section. */
+    int cancel = gari__cancel_off();
     if (!GARI_MUTANT(NO_GRACE))
         urcu_bp_synchronize_rcu();
+    gari__cancel_restore(cancel);
     gari__tsan_acquire(&gari__grace_token);
 }
 
