@@ -3,6 +3,7 @@
 #include "concurrency/cancel.h"
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/count.h"
@@ -39,9 +40,17 @@ static struct {
     struct deferred *ripe_deferred;
     struct deferred *deferred; /* not yet sealed */
     uint64_t last_ticket;
+    uint64_t next_ticket; /* of the oldest batch, 0: there is none; written under the lock, read without */
     unsigned unsealed_deferred;
     uint64_t deferred_count; /* waiting; atomically */
 } limbo = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The lock is held. */
+static void note_next(void)
+{
+    uint64_t ticket = limbo.count ? limbo.batches[limbo.first].ticket : 0;
+    gari__store_relaxed(&limbo.next_ticket, ticket);
+}
 
 /* The lock is held. */
 static void seal(void)
@@ -72,8 +81,9 @@ static void seal(void)
     limbo.deferred = NULL;
     GARI_PERTURB_AT("reap.retire");
     /* Everything in the batch had reached zero, and been let go of, before this. */
-    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_ticket();
+    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_note();
     limbo.last_ticket = batch->ticket;
+    note_next();
 }
 
 void gari__limbo_seal(void)
@@ -133,6 +143,7 @@ static void ripen(void)
         limbo.first = (limbo.first + 1) % BATCHES;
         limbo.count--;
     }
+    note_next();
 }
 
 static void sweep_edge(gari_slot *slot, void *arg)
@@ -254,6 +265,9 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
 
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
 {
+    uint64_t ticket = gari__load_relaxed(&limbo.next_ticket);
+    if (ticket)
+        gari__grace_look(ticket);
     while (budget > 0 && gari__mutex_trylock(&limbo.lock)) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
