@@ -41,6 +41,11 @@ static bool refill_from_block(struct gari__bin *bin)
     return bin->free != 0;
 }
 
+bool gari__bin_refill_own(struct gari__bin *bin)
+{
+    return bin->block && refill_from_block(bin);
+}
+
 bool gari__bin_refill(struct gari__bin *bin, size_t limit)
 {
     while (bin->block) {

@@ -93,13 +93,15 @@ void gari__limbo_seal(void)
     gari__mutex_unlock(&limbo.lock);
 }
 
-void gari__limbo_seal_idle(void)
+bool gari__limbo_seal_idle(void)
 {
     if (!gari__mutex_trylock(&limbo.lock))
-        return;
-    if (limbo.count == 0)
+        return false;
+    bool idle = limbo.count == 0;
+    if (idle)
         seal();
     gari__mutex_unlock(&limbo.lock);
+    return idle;
 }
 
 void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block, uint32_t head,

@@ -81,8 +81,9 @@ static void *new_in_slot(struct gari__object_thread *self, const struct gari__sh
 static void *new_single(struct gari__object_thread *self, struct gari__shape *shape, size_t size,
                         size_t length)
 {
-    gari__upcall_refill(self);
-    uint64_t begin = gari__now_ns();
+    uint64_t begin = gari__upcall_refill(self);
+    if (!begin)
+        begin = gari__now_ns();
     struct gari__block *block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
     if (!block && gari__upcall_exhausted(self))
         block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
@@ -93,10 +94,14 @@ static void *new_single(struct gari__object_thread *self, struct gari__shape *sh
 static __attribute__((noinline)) bool refill(struct gari__object_thread *self,
                                              struct gari__bin *bin)
 {
-    gari__upcall_refill(self);
-    uint64_t begin = gari__now_ns();
+    uint64_t begin = gari__upcall_refill(self);
     /* What was done there may have allocated from this bin. */
-    bool filled = bin->free || gari__bin_refill(bin, gari__upcall_limit());
+    bool filled = bin->free || gari__bin_refill_own(bin);
+    if (filled && !begin)
+        return true; /* not worth two looks at the clock */
+    if (!begin)
+        begin = gari__now_ns();
+    filled = filled || gari__bin_refill(bin, gari__upcall_limit());
     if (!filled && gari__upcall_exhausted(self))
         filled = bin->free || gari__bin_refill(bin, gari__upcall_limit());
     gari__upcall_waited(begin);

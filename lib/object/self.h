@@ -78,7 +78,7 @@ struct gari__object_thread {
     bool late_waiting;  /* some of that was of a late type */
     bool apart_late;    /* what is being taken apart is of one */
     bool after_grace;   /* it has died of what a grace period has set free */
-    uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
+    uint64_t late_mark; /* bytes allocated when this thread last sealed a batch for such */
 
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
@@ -133,8 +133,9 @@ static inline void gari__leave(struct gari__object_thread *self)
 
 /* The library is used for the first time. */
 void gari__upcall_start(void);
-/* A bin is empty: a good moment for a bounded slice of whatever work waits. */
-void gari__upcall_refill(struct gari__object_thread *self);
+/* A bin is empty: a good moment for a bounded slice of whatever work waits. Returns when that began, or
+ * 0: there was nothing to do. */
+uint64_t gari__upcall_refill(struct gari__object_thread *self);
 /* The alarm: is a collection due? Sets the next one. */
 void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
