@@ -108,7 +108,7 @@ static GARI__INLINE void find(gari_slot *slot, void *arg)
 }
 
 /* Books what is in the run and puts it back. */
-static void flush(struct late *late)
+static __attribute__((noinline)) void flush(struct late *late)
 {
     if (late->run.count == 0)
         return;
@@ -132,9 +132,11 @@ static GARI__INLINE void take_apart(struct late *late, struct gari__block *block
     if (gari__unlikely(block != late->run.block))
         flush(late);
     gari__free_slot(&late->run, block, shape, object);
+    late->left--;
 }
 
-static GARI__INLINE void look_at(struct late *late, gari_object *object)
+/* An object of any kind. */
+static __attribute__((noinline)) void look_at(struct late *late, gari_object *object)
 {
     struct gari__block *block = gari__block_of(object);
     GARI_PERTURB_EACH("late.look");
@@ -148,8 +150,77 @@ static GARI__INLINE void look_at(struct late *late, gari_object *object)
     gari__checked_death(object);
     GARI_PERTURB_STEP(EXCLUSIVE);
     GARI_OBSERVE(shape, object);
-    late->left--;
     take_apart(late, block, shape, object);
+}
+
+/* Takes apart what has been found, as long as it is exclusive, lies in one block, and has its references
+ * in fields at fixed offsets: the same as look_at, with all that is the block's, or the run's, at hand.
+ * Nearly everything goes this way: what is built together lies together. */
+static GARI__INLINE void look_at_many(struct late *late)
+{
+    struct gari__block *block = gari__block_of(late->stack[late->depth - 1]);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    if (gari__unlikely(!shape->plain || shape->has_items || !block->unobserved)) {
+        look_at(late, late->stack[--late->depth]);
+        return;
+    }
+    if (block != late->run.block || late->run.count == 0) {
+        flush(late);
+        late->run = (struct gari__free_run){block, 0, 0, 0};
+    }
+    char *const base = block->base;
+    const uint64_t bytes = (uint64_t)block->slots * block->slot_size;
+    const uint64_t reciprocal = block->reciprocal;
+    struct gari__side *const side = block->side;
+    const uint32_t *const offsets = shape->type.refs.offset;
+    const uint32_t *const end = offsets + shape->type.refs.count;
+    gari_object **const floor = late->stack;
+    gari_object **const full = late->stack + ROOM - shape->type.refs.count;
+    gari_object **top = late->stack + late->depth;
+    uint32_t head = late->run.head, count = late->run.count;
+    const uint32_t most = count + late->left;
+
+    do {
+        gari_object *object = top[-1];
+        uint64_t offset = (uint64_t)((char *)object - base);
+        if (gari__unlikely(offset >= bytes))
+            break;
+        GARI_PERTURB_EACH("late.look");
+        /* Acquire: as in look_at. */
+        uint64_t word = gari__load_acquire(gari__word_of(object));
+        if (gari__unlikely(!is_exclusive(block, word) || top > full))
+            break;
+        top--;
+        gari__checked_death(object);
+        GARI_PERTURB_STEP(EXCLUSIVE);
+        GARI_OBSERVE(shape, object);
+        gari__checked_apart(shape, object);
+        for (const uint32_t *at = offsets; at != end; at++) {
+            gari_slot *field = (gari_slot *)(void *)((char *)object + *at);
+            gari_object *target = gari__load_relaxed(&field->pointer);
+            if (!target)
+                continue;
+            gari__checked_visit(field, target);
+            gari__checked_no_edge(target);
+            __builtin_prefetch(target, 1);
+            *top++ = target;
+        }
+        gari__free_body(block, shape, object, word);
+        uint32_t slot = (uint32_t)(offset * reciprocal >> 32);
+        gari__store_relaxed(&side[slot].link, (uint16_t)head);
+        if (count == 0)
+            late->run.tail = slot + 1;
+        head = slot + 1;
+        count++;
+    } while (top != floor && count != most);
+
+    bool done_none = count == late->run.count;
+    late->left = most - count;
+    late->depth = (unsigned)(top - floor);
+    late->run.head = head;
+    late->run.count = count;
+    if (done_none)
+        look_at(late, late->stack[--late->depth]);
 }
 
 /* The rest of a list of dead objects. */
@@ -196,13 +267,12 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     gari__candidates_relieve(self);
     while (late.left > 0) {
         if (late.depth > 0) {
-            look_at(&late, late.stack[--late.depth]);
+            look_at_many(&late);
         } else if (slot) {
             gari_object *object = gari__slot_at(block, slot - 1);
             slot = gari__load_relaxed(&block->side[slot - 1].link);
             roots++;
             root_bytes += gari__size_of(shape, object);
-            late.left--;
             take_apart(&late, block, shape, object);
         } else {
             break;
