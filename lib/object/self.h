@@ -25,9 +25,14 @@ struct gari__object_thread {
     /* The shapes and bins of the types used last. */
     struct gari__cached {
         const gari_type *type; /* atomically: gari_type_retire takes it away */
+        /* What gari_new takes slots from without much ado: the bin, or one that never has any. */
+        struct gari__bin *fast;
+        uint64_t first_word; /* as the shape has it */
+        uint64_t size;
+        uint64_t *born;         /* the tally that counts its births, */
+        const uint64_t *alarm;  /* and what that may not come to: the thread's alarm, or never */
         struct gari__shape *shape;
-        struct gari__bin *bin; /* of a type of fixed size */
-        uint64_t first_word;   /* as the shape has it */
+        struct gari__bin *bin; /* of a type of fixed size, or NULL */
     } cache[GARI__SHAPE_CACHE];
 
     /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
