@@ -19,6 +19,8 @@
 #define HELP_BUDGET 512u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
+#define LIMBO_BUDGET 1024u
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
 #define LOCK_SPIN_NS 100000u
@@ -29,11 +31,11 @@
 #define MANUAL_LIMBO_DEFERRED 4096u
 #define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
 /* A thread puts what died late under way when it has allocated so much since the last time. */
-#define LATE_BYTES ((uint64_t)256 << 10)
+#define LATE_BYTES ((uint64_t)128 << 10)
 /* While threads free what died late themselves, the background thread leaves it to them: unless so much
  * waits, and for so long after the last time. */
 #define TENDED_BYTES ((uint64_t)4 << 20)
-#define TENDED_NS LIMBO_TICK_NS
+#define TENDED_NS (4 * LIMBO_TICK_NS)
 /* After a thread has been refused. */
 #define RETRY_NS 100000000u
 
@@ -471,7 +473,7 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
         gari__deaths_run(self, HELP_BUDGET);
     if (is_alone() && !self->late_waiting)
         gari__limbo_seal_idle();
-    if (gari__limbo_free(self, HELP_BUDGET) < HELP_BUDGET && late)
+    if (gari__limbo_free(self, LIMBO_BUDGET) < LIMBO_BUDGET && late)
         gari__store_relaxed(&worker.tended_ns, begin);
     wait_alone(self);
     note_help(begin);
