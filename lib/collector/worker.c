@@ -42,12 +42,12 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;      /* all threads that the mode asks for; atomically */
-    uint64_t retry_ns; /* not before this time; atomically */
+    bool started;       /* all threads that the mode asks for; atomically */
+    uint64_t retry_ns;  /* not before this time; atomically */
     uint64_t tended_ns; /* when a mutator last freed what died late; atomically */
-    uint64_t turns;    /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread;   /* written under the lock, read without */
-    bool kicked;
+    uint64_t turns;     /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread;    /* written under the lock, read without */
+    bool kicked;        /* written under the lock, read without */
     bool stop;
     bool asleep; /* waits for a kick or its time; written under the lock, read without */
     bool
@@ -145,7 +145,7 @@ static void sleep_for(uint64_t ns)
                gari__cond_wait_until(&worker.wake, &worker.lock, at))
             ;
     }
-    worker.kicked = false;
+    gari__store_relaxed(&worker.kicked, false);
     gari__store_relaxed(&worker.asleep, false);
     gari__mutex_unlock(&worker.lock);
 }
@@ -292,7 +292,7 @@ void gari__worker_after_fork(void)
 void gari__worker_kick(void)
 {
     gari__mutex_lock(&worker.lock);
-    worker.kicked = true;
+    gari__store_relaxed(&worker.kicked, true);
     pthread_cond_signal(&worker.wake);
     gari__mutex_unlock(&worker.lock);
 }
@@ -395,6 +395,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
             gari__worker_kick();
         return;
     }
+    if (!open && !is_alone() && !gari__candidates_any() && !gari__waiting_any(GARI__DYING)) {
+        /* There is nothing to be collected: only its time has come. No reason to wait for the thread. */
+        if (!gari__load_relaxed(&worker.kicked))
+            gari__worker_kick();
+        return;
+    }
     uint64_t debt = gari__schedule_debt();
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
@@ -426,18 +432,28 @@ static bool much_waits(void)
 static bool is_late_due(struct gari__object_thread *self)
 {
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
-    return self->late_waiting && allocated - self->late_mark >= LATE_BYTES;
+    if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
+        return false;
+    /* A root that was a candidate when it died is not in limbo before its ring is emptied. */
+    gari__candidates_file(self, self);
+    uint64_t ticket = gari__limbo_last_ticket();
+    if (ticket == self->late_ticket)
+        return true;
+    /* Another thread has sealed one meanwhile: of what all had. */
+    self->late_ticket = ticket;
+    self->late_mark = allocated;
+    return false;
 }
 
 /* What dies late is reused soonest by those who made it, while it is in their core's cache: they put a
  * batch under way every so often, and mostly find in the same call that it is ripe. */
 static void seal_late(struct gari__object_thread *self)
 {
-    /* A root that was a candidate when it died is not in limbo before its ring is emptied. */
-    gari__candidates_file(self, self);
     if (gari__limbo_seal_idle()) {
         self->late_waiting = false;
+        self->late_sealed = true;
         self->late_mark = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+        self->late_ticket = gari__limbo_last_ticket();
     }
 }
 
@@ -445,7 +461,8 @@ static void seal_late(struct gari__object_thread *self)
 static void wait_alone(struct gari__object_thread *self)
 {
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
-    bool held_up = self->late_waiting && allocated - self->late_mark >= MANUAL_LATE_BYTES;
+    self->late_sealed = self->late_sealed && gari__limbo_under_way();
+    bool held_up = self->late_sealed && allocated - self->late_mark >= MANUAL_LATE_BYTES;
     if (gari__in_section() || self->heap.thread.shared || gari__grace_has_thread() ||
         !(held_up || much_waits()))
         return;

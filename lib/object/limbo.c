@@ -39,8 +39,9 @@ static struct {
     struct gari__block *ripe; /* through batch_next */
     struct deferred *ripe_deferred;
     struct deferred *deferred; /* not yet sealed */
-    uint64_t last_ticket;
-    uint64_t next_ticket; /* of the oldest batch, 0: there is none; written under the lock, read without */
+    uint64_t last_ticket;      /* written under the lock, read without */
+    uint64_t
+        next_ticket; /* of the oldest batch, 0: there is none; written under the lock, read without */
     unsigned unsealed_deferred;
     uint64_t deferred_count; /* waiting; atomically */
 } limbo = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -82,7 +83,7 @@ static void seal(void)
     GARI_PERTURB_AT("reap.retire");
     /* Everything in the batch had reached zero, and been let go of, before this. */
     batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_note();
-    limbo.last_ticket = batch->ticket;
+    gari__store_relaxed(&limbo.last_ticket, batch->ticket);
     note_next();
 }
 
@@ -332,6 +333,11 @@ static struct gari__limbo_stats waiting_now(void)
     return now;
 }
 
+bool gari__limbo_under_way(void)
+{
+    return gari__load_relaxed(&limbo.next_ticket) != 0;
+}
+
 bool gari__limbo_any(void)
 {
     return gari__waiting_any(GARI__LIMBO) || gari__waiting_any(GARI__RIPE) ||
@@ -340,10 +346,7 @@ bool gari__limbo_any(void)
 
 uint64_t gari__limbo_last_ticket(void)
 {
-    gari__mutex_lock(&limbo.lock);
-    uint64_t ticket = limbo.last_ticket;
-    gari__mutex_unlock(&limbo.lock);
-    return ticket;
+    return gari__load_relaxed(&limbo.last_ticket);
 }
 
 struct gari__limbo_stats gari__limbo_read_stats(void)

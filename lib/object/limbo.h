@@ -34,6 +34,9 @@ bool gari__limbo_seal_idle(void);
  * sections. Returns the budget that is left: more than 0 when nothing is ripe. */
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget);
 
+/* Whether a sealed batch waits for its grace period (a hint). */
+bool gari__limbo_under_way(void);
+
 /* Whether anything waits in limbo, ripe or not. */
 bool gari__limbo_any(void);
 
