@@ -435,7 +435,8 @@ GARI_API bool gari_is_finalized(const gari_object *object);
 /* Opens and closes a read section (RCU, userspace-rcu's bulletproof flavour). What is borrowed
  * inside stays readable until the end. Sections nest, cost about a nanosecond, never wait, and must
  * end soon: memory of the whole process waits for them. A section belongs to one thread. Calls that
- * wait for a grace period (gari_collect, gari_step, gari_shutdown) are fatal inside one. */
+ * wait for a grace period (gari_collect, gari_step, gari_shutdown) are fatal inside one. Nothing is to
+ * be borrowed in a section that the program has opened with liburcu itself. */
 GARI_API void gari_read_begin(void);
 GARI_API void gari_read_end(void);
 

@@ -15,6 +15,9 @@
 #define LOOK_AGAIN 64
 /* Slots, of blocks with candidates, in one look for those that have waited long: tens of microseconds. */
 #define LOOK_AT 65536u
+/* The same for a thread that comes by so often that this would cost it more than its objects. */
+#define LOOK_SELDOM 512
+#define LOOK_SELDOM_NS 10000u
 
 static struct gari__schedule *const schedule = &gari__collector.schedule;
 
@@ -52,10 +55,10 @@ static bool exceeded(int generation)
     return threshold > 0 && gari__load_relaxed(&schedule->count[generation]) > (uint64_t)threshold;
 }
 
-static bool too_soon(uint64_t bytes_since)
+static bool too_soon(uint64_t bytes_since, uint64_t now)
 {
     return bytes_since < GARI__NURSERY_BYTES &&
-           gari__now_ns() - gari__load_relaxed(&schedule->young_ns) < GARI__YOUNG_INTERVAL_NS;
+           now - gari__load_relaxed(&schedule->young_ns) < GARI__YOUNG_INTERVAL_NS;
 }
 
 int gari__schedule_due(bool *whole)
@@ -74,7 +77,7 @@ int gari__schedule_due(bool *whole)
         return 2;
     uint64_t bytes_since, base;
     if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
-        too_soon(bytes_since))
+        too_soon(bytes_since, gari__now_ns()))
         return -1;
     if (may_old && exceeded(2)) {
         /* A walk of everything only when the heap has grown by a quarter since the last one; until
@@ -306,8 +309,14 @@ bool gari__schedule_check(struct gari__object_thread *self)
     uint64_t shown = gari__load_relaxed(&schedule->shown_base), now = base + (uint64_t)net;
     if ((int64_t)(now - shown) < 0)
         gari__cas_strong_acq_rel(&schedule->shown_base, &shown, now);
-    if (left < 0)
-        return !too_soon(bytes_since);
+    if (left < 0) {
+        uint64_t time = gari__now_ns();
+        bool soon = too_soon(bytes_since, time);
+        if (soon && time - self->looked_ns < LOOK_SELDOM_NS)
+            gari__set_alarm(self, LOOK_SELDOM);
+        self->looked_ns = time;
+        return !soon;
+    }
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
     size_t threads = gari__thread_count();
     uint64_t share = (uint64_t)left / (threads ? threads : 1) + 1;

@@ -20,6 +20,8 @@
 #define HELP_BUDGET 512u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
+#define LIMBO_BUDGET 1024u
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
 #define LOCK_SPIN_NS 100000u
@@ -30,18 +32,25 @@
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
-#define LATE_BYTES ((uint64_t)256 << 10)
+#define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
+/* A thread puts what died late under way when it has allocated so much since the last time. */
+#define LATE_BYTES ((uint64_t)128 << 10)
+/* While threads free what died late themselves, the background thread leaves it to them: unless so much
+ * waits, and for so long after the last time. */
+#define TENDED_BYTES ((uint64_t)4 << 20)
+#define TENDED_NS (4 * LIMBO_TICK_NS)
 /* After a thread has been refused. */
 #define RETRY_NS 100000000u
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;      /* all threads that the mode asks for; atomically */
-    uint64_t retry_ns; /* not before this time; atomically */
-    uint64_t turns;    /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread;   /* written under the lock, read without */
-    bool kicked;
+    bool started;       /* all threads that the mode asks for; atomically */
+    uint64_t retry_ns;  /* not before this time; atomically */
+    uint64_t tended_ns; /* when a mutator last freed what died late; atomically */
+    uint64_t turns;     /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread;    /* written under the lock, read without */
+    bool kicked;        /* written under the lock, read without */
     bool stop;
     bool asleep; /* waits for a kick or its time; written under the lock, read without */
     bool
@@ -82,6 +91,14 @@ static bool leaves_it_to_others(bool crowded)
     return crowded && others;
 }
 
+/* Whether mutators see to limbo: what this thread freed would come back to them from another core. */
+static bool is_tended(void)
+{
+    uint64_t last = gari__load_relaxed(&worker.tended_ns);
+    return last && gari__now_ns() - last < TENDED_NS &&
+           gari__limbo_read_stats().bytes < TENDED_BYTES;
+}
+
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
 {
@@ -106,7 +123,7 @@ static uint64_t work(struct gari__object_thread *self)
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
         pthread_mutex_lock(&hands);
-        much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
+        much = gari__limbo_any() && !is_tended() && gari__limbo_free(self, WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
     } while (!crowded && (slice == GARI__SLICE_WORKED || much));
     if (crowded && (leave || slice != GARI__SLICE_IDLE))
@@ -116,7 +133,8 @@ static uint64_t work(struct gari__object_thread *self)
     if (gari__waiting_any(GARI__DYING))
         return 0;
     if (gari__limbo_any()) {
-        gari__limbo_seal();
+        if (!is_tended())
+            gari__limbo_seal();
         if (!gari__grace_has_thread())
             gari__grace_wait(gari__limbo_last_ticket(), 0);
         return LIMBO_TICK_NS;
@@ -151,7 +169,7 @@ static void sleep_for(uint64_t ns)
                gari__cond_wait_until(&worker.wake, &worker.lock, at))
             ;
     }
-    worker.kicked = false;
+    gari__store_relaxed(&worker.kicked, false);
     gari__store_relaxed(&worker.asleep, false);
     gari__mutex_unlock(&worker.lock);
 }
@@ -300,7 +318,7 @@ void gari__worker_after_fork(void)
 void gari__worker_kick(void)
 {
     gari__mutex_lock(&worker.lock);
-    worker.kicked = true;
+    gari__store_relaxed(&worker.kicked, true);
     pthread_cond_signal(&worker.wake);
     gari__mutex_unlock(&worker.lock);
 }
@@ -404,6 +422,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
             gari__worker_kick();
         return;
     }
+    if (!open && !is_alone() && !gari__candidates_any() && !gari__waiting_any(GARI__DYING)) {
+        /* There is nothing to be collected: only its time has come. No reason to wait for the thread. */
+        if (!gari__load_relaxed(&worker.kicked))
+            gari__worker_kick();
+        return;
+    }
     uint64_t debt = gari__schedule_debt();
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
@@ -432,38 +456,68 @@ static bool much_waits(void)
 }
 
 /* Without knowing how much hangs on what waits: so much has been allocated since. */
-static bool much_dies_late(struct gari__object_thread *self)
+static bool is_late_due(struct gari__object_thread *self)
 {
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
     if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
         return false;
+    uint64_t ticket = gari__limbo_last_ticket();
+    if (ticket == self->late_ticket)
+        return true;
+    /* Another thread has sealed one meanwhile: of what all had. */
+    self->late_ticket = ticket;
     self->late_mark = allocated;
-    return true;
+    return false;
 }
 
-void gari__upcall_refill(struct gari__object_thread *self)
+/* What dies late is reused soonest by those who made it, while it is in their core's cache: they put a
+ * batch under way every so often, and mostly find in the same call that it is ripe. */
+static void seal_late(struct gari__object_thread *self)
+{
+    if (gari__limbo_seal_idle()) {
+        self->late_waiting = false;
+        self->late_sealed = true;
+        self->late_mark = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+        self->late_ticket = gari__limbo_last_ticket();
+    }
+}
+
+/* Nobody else drives grace periods, and one is held up: by a section of another thread's. */
+static void wait_alone(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    self->late_sealed = self->late_sealed && gari__limbo_under_way();
+    bool held_up = self->late_sealed && allocated - self->late_mark >= MANUAL_LATE_BYTES;
+    if (gari__in_section() || self->heap.thread.shared || gari__grace_has_thread() ||
+        !(held_up || much_waits()))
+        return;
+    self->late_waiting = false;
+    self->late_mark = allocated;
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    gari__limbo_free(self, HELP_BUDGET);
+}
+
+uint64_t gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
     gari__finalizers_retry();
     if (!may_help(self) || self->never_help)
-        return;
-    bool much_late = much_dies_late(self);
-    if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING))
-        return;
+        return 0;
+    bool late = is_late_due(self);
+    if (late)
+        seal_late(self);
+    bool dying = gari__waiting_any(GARI__DYING);
+    if (!dying && !gari__limbo_any())
+        return 0;
     uint64_t begin = gari__now_ns();
-    if (gari__waiting_any(GARI__DYING))
+    if (dying)
         gari__deaths_run(self, HELP_BUDGET);
-    /* What dies late is reused soonest by those who made it, and its size is not known: so they keep a
-     * batch of it under way. */
-    if (is_alone() || self->late_waiting)
+    if (is_alone() && !self->late_waiting)
         gari__limbo_seal_idle();
-    gari__limbo_free(self, HELP_BUDGET);
-    if (!gari__in_section() && !self->heap.thread.shared && !gari__grace_has_thread() &&
-        (much_waits() || much_late)) {
-        self->late_waiting = false;
-        gari__limbo_seal();
-        gari__grace_wait(gari__limbo_last_ticket(), 0);
-        gari__limbo_free(self, HELP_BUDGET);
-    }
+    if (gari__limbo_free(self, LIMBO_BUDGET) < LIMBO_BUDGET && late)
+        gari__store_relaxed(&worker.tended_ns, begin);
+    wait_alone(self);
     note_help(begin);
+    return begin;
 }

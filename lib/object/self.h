@@ -18,12 +18,18 @@ struct gari__object_thread {
 
     /* The number of tracked allocations (heap.tally) at which the collector's trigger is looked at. */
     uint64_t alarm;
+    uint64_t looked_ns; /* when that was last done in vain (collector/schedule.c) */
     /* The shapes and bins of the types used last. */
     struct gari__cached {
         const gari_type *type; /* atomically: gari_type_retire takes it away */
+        /* What gari_new takes slots from without much ado: the bin, or one that never has any. */
+        struct gari__bin *fast;
+        uint64_t first_word; /* as the shape has it */
+        uint64_t size;
+        uint64_t *born;        /* the tally that counts its births, */
+        const uint64_t *alarm; /* and what that may not come to: the thread's alarm, or never */
         struct gari__shape *shape;
-        struct gari__bin *bin; /* of a type of fixed size */
-        uint64_t first_word;   /* as the shape has it */
+        struct gari__bin *bin; /* of a type of fixed size, or NULL */
     } cache[GARI__SHAPE_CACHE];
 
     /* What this thread is making a candidate at this moment: it may have the flag and not yet the bit.
@@ -68,11 +74,13 @@ struct gari__object_thread {
     struct gari__block *run_block;
     uint32_t run_head, run_tail, run_count;
     size_t run_load;
-    size_t unsealed;    /* the load of what this thread has put into limbo since it last sealed */
-    bool late_waiting;  /* some of that was of a late type */
-    bool apart_late;    /* what is being taken apart is of one */
-    bool after_grace;   /* it has died of what a grace period has set free */
-    uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
+    size_t unsealed;   /* the load of what this thread has put into limbo since it last sealed */
+    bool late_waiting; /* some of that was of a late type */
+    bool late_sealed;  /* such has been sealed by this thread; and perhaps waits */
+    bool apart_late;   /* what is being taken apart is of one */
+    bool after_grace;  /* it has died of what a grace period has set free */
+    /* Bytes allocated when a batch for such was last sealed, and the ticket that it had. */
+    uint64_t late_mark, late_ticket;
 
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
@@ -127,8 +135,9 @@ static inline void gari__leave(struct gari__object_thread *self)
 
 /* The library is used for the first time. */
 void gari__upcall_start(void);
-/* A bin is empty: a good moment for a bounded slice of whatever work waits. */
-void gari__upcall_refill(struct gari__object_thread *self);
+/* A bin is empty: a good moment for a bounded slice of whatever work waits. Returns when that began, or
+ * 0: there was nothing to do. */
+uint64_t gari__upcall_refill(struct gari__object_thread *self);
 /* The alarm: is a collection due? Sets the next one. */
 void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may
