@@ -207,7 +207,8 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
         if (pass->slot < block->slots)
             break;
         pass->block = block->gathered_next;
-        if (pass->keeps_young || pass->keeps_old)
+        /* It may have got candidates where this has been, and been taken from the dirty ones since. */
+        if (pass->keeps_young || pass->keeps_old || block->gathered_young)
             gari__seeds_put_back(block, pass->keeps_young);
         else
             gari__seeds_release(block);
