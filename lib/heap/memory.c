@@ -37,6 +37,11 @@ void *gari__memory_map(size_t size, size_t alignment)
     return start + before;
 }
 
+void gari__memory_huge(void *memory, size_t size)
+{
+    (void)madvise(memory, size, MADV_HUGEPAGE);
+}
+
 void gari__memory_unmap(void *memory, size_t size)
 {
     munmap(memory, size);

@@ -13,6 +13,8 @@ void gari__memory_free(void *memory);
 
 /* Zeroed pages aligned to `alignment` (a power of two, at least a page), or NULL. */
 void *gari__memory_map(size_t size, size_t alignment);
+/* Asks the system for huge pages there; it need not. */
+void gari__memory_huge(void *memory, size_t size);
 void gari__memory_unmap(void *memory, size_t size);
 
 #endif

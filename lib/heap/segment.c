@@ -7,6 +7,10 @@
 
 _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
 
+/* A heap of that size has huge pages from then on: they make the walks of a large one a fifth faster, and what
+ * is not used of the last one is little beside it. */
+#define HUGE_FROM ((size_t)16 << 20)
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gari__segment *segments;
 static size_t bytes; /* written under the lock, read without */
@@ -82,6 +86,8 @@ static struct gari__segment *map_segment(size_t size)
     struct gari__segment *segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
     if (!segment)
         return NULL;
+    if (gari__load_relaxed(&bytes) >= HUGE_FROM)
+        gari__memory_huge(segment, size);
     gari__lsan_root(segment, size);
     note_place(segment, true);
     segment->mapped = size;
