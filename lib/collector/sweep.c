@@ -55,7 +55,7 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
             break;
         scratch[slot] |= GARI__REACHED | GARI__MEMBER | (uint32_t)count;
         words |= word;
-        most -= most < EMPTY_SLOTS ? most : EMPTY_SLOTS - 1;
+        most -= most < EMPTY_SLOTS ? most - 1 : EMPTY_SLOTS - 1;
     }
     pass->slot = slot < carved && !pass->members_full ? slot : block->slots;
     members = pass->member_count - members;
