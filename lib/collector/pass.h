@@ -35,7 +35,7 @@
 #define GARI__LIVE ((uint32_t)1 << 30)
 #define GARI__MEMBER ((uint32_t)1 << 29)
 #define GARI__SEED ((uint32_t)1 << 28)
-/* Must not be taken apart while others refer to it. */
+/* Its traverse has failed: must not be taken apart while others refer to it. */
 #define GARI__STUCK ((uint32_t)1 << 27)
 /* To be put aside for its finalizers, or theirs that reach it. */
 #define GARI__ASIDE ((uint32_t)1 << 26)
