@@ -162,7 +162,7 @@ static void begin_youngest(struct gari__pass *pass, bool asked)
     schedule->young_alive = made > gone ? made - gone : 0;
     schedule->young_born = born;
     schedule->young_died = died;
-    pass->may_sweep = schedule->fruitful && !asked;
+    pass->may_sweep = GARI_SWEEPS(schedule->fruitful && !asked);
 }
 
 struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
