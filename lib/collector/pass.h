@@ -242,7 +242,8 @@ void gari__tables_end(struct gari__pass *pass);
 
 /* Whether everything young in the block may be looked at, beside the candidates. */
 bool gari__may_be_swept(struct gari__block *block);
-/* The candidates' blocks are the touched ones, and may all be swept. Returns the phase to go on with. */
+/* The candidates' blocks are the touched ones, and may all be swept. Returns the phase to go on with, which is
+ * GATHER if they may not after all. */
 enum gari__phases gari__sweep_begin(struct gari__pass *pass);
 
 /* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
