@@ -249,6 +249,8 @@ void gari__schedule_finished(struct gari__pass *pass)
     gari__own_add(&stats->time_ns, took);
     if (took > stats->longest_ns)
         gari__store_relaxed(&stats->longest_ns, took);
+    if (pass->swept)
+        gari__own_add(&gari__collector.swept, 1);
     if (pass->generation == 0 && !pass->held) {
         uint64_t looked_at = pass->swept ? pass->examined : schedule->young_alive;
         schedule->fruitful = pass->collected && pass->collected >= looked_at / 2;
