@@ -1,6 +1,7 @@
 #include "concurrency/grace.h"
 
 #include "concurrency/atomics.h"
+#include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "concurrency/lock.h"
 #include "concurrency/perturb.h"
@@ -14,7 +15,7 @@ static struct {
     pthread_cond_t asked;  /* the thread waits here for a ticket to serve */
     pthread_cond_t passed; /* others wait here for a ticket to pass */
     uint64_t started;      /* grace periods begun; under the lock */
-    uint64_t wanted;       /* the highest ticket given out; under the lock */
+    uint64_t wanted;       /* the highest ticket asked for; under the lock */
     uint64_t completed;    /* written under the lock, read without */
     bool driving;          /* somebody is inside gari__grace_synchronize */
     bool has_thread;
@@ -29,16 +30,27 @@ static struct {
 
 static void gari__grace_synchronize(void)
 {
+    /* liburcu sleeps in a cancellation point, with its lock, when it meets a long section. */
+    int cancel = gari__cancel_off();
     if (!GARI_MUTANT(NO_GRACE))
         urcu_bp_synchronize_rcu();
+    gari__cancel_restore(cancel);
     gari__tsan_acquire(&gari__grace_token);
+}
+
+/* The lock is held. Grace periods overlap; one that is over ends all that began before it. */
+static void complete(uint64_t number)
+{
+    /* Release: pairs with gari__grace_passed. */
+    if (number > grace.completed)
+        gari__store_release(&grace.completed, number);
 }
 
 /* Runs one grace period. Called and returns with the lock held. */
 static void drive(void)
 {
     grace.driving = true;
-    grace.started = grace.completed + 1;
+    uint64_t number = ++grace.started;
     gari__mutex_unlock(&grace.lock);
 
     uint64_t begin = gari__now_ns();
@@ -47,24 +59,60 @@ static void drive(void)
 
     gari__mutex_lock(&grace.lock);
     grace.driving = false;
-    /* Release: pairs with gari__grace_passed. */
-    gari__store_release(&grace.completed, grace.started);
+    complete(number);
     if (took > grace.longest_ns)
         grace.longest_ns = took;
     pthread_cond_broadcast(&grace.passed);
 }
 
-uint64_t gari__grace_ticket(void)
+uint64_t gari__grace_begin(void)
 {
-    /* The lock orders what the caller did before against the beginning of the grace period: the
-     * driver raises `started` under it. */
     gari__mutex_lock(&grace.lock);
-    uint64_t ticket = grace.started + 1;
+    uint64_t number = ++grace.started;
+    gari__mutex_unlock(&grace.lock);
+    return number;
+}
+
+void gari__grace_end(uint64_t number)
+{
+    gari__mutex_lock(&grace.lock);
+    complete(number);
+    pthread_cond_broadcast(&grace.passed);
+    gari__mutex_unlock(&grace.lock);
+}
+
+/* The lock is held. */
+static void ask(uint64_t ticket)
+{
     if (ticket > grace.wanted) {
         grace.wanted = ticket;
         if (grace.has_thread)
             pthread_cond_signal(&grace.asked);
     }
+}
+
+void gari__grace_ask(uint64_t ticket)
+{
+    gari__mutex_lock(&grace.lock);
+    ask(ticket);
+    gari__mutex_unlock(&grace.lock);
+}
+
+uint64_t gari__grace_note(void)
+{
+    /* The lock orders what the caller did before against the beginning of the grace period: who begins
+     * one raises `started` under it. */
+    gari__mutex_lock(&grace.lock);
+    uint64_t ticket = grace.started + 1;
+    gari__mutex_unlock(&grace.lock);
+    return ticket;
+}
+
+uint64_t gari__grace_ticket(void)
+{
+    gari__mutex_lock(&grace.lock);
+    uint64_t ticket = grace.started + 1;
+    ask(ticket);
     gari__mutex_unlock(&grace.lock);
     return ticket;
 }
@@ -78,6 +126,8 @@ bool gari__grace_wait(uint64_t ticket, uint64_t timeout_ns)
 {
     uint64_t until = timeout_ns ? gari__now_ns() + timeout_ns : 0;
     gari__mutex_lock(&grace.lock);
+    if (grace.completed < ticket)
+        ask(ticket);
     while (grace.completed < ticket) {
         if (!grace.has_thread && !grace.driving) {
             drive();
@@ -153,8 +203,8 @@ void gari__grace_before_fork(void)
     gari__mutex_pass(&grace.lock);
 }
 
-/* A grace period that was being waited for is waited for anew, under its old number: the tickets for it
- * were given out before it began. */
+/* A grace period that was being waited for is waited for anew, under a new number, which ends the old
+ * one too. */
 void gari__grace_after_fork(void)
 {
     gari__mutex_renew(&grace.lock);

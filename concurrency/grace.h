@@ -18,6 +18,13 @@ struct gari__grace_stats {
 
 /* Takes a ticket and asks for its grace period. Never waits for one; may be called in a section. */
 uint64_t gari__grace_ticket(void);
+/* The same without asking: for who will look for it (look.h), or ask later. */
+uint64_t gari__grace_note(void);
+void gari__grace_ask(uint64_t ticket);
+
+/* For looks: a grace period begins now, and is over. In between there may be others. */
+uint64_t gari__grace_begin(void);
+void gari__grace_end(uint64_t number);
 
 /* Whether the ticket's grace period is over (acquire: pairs with the end of the wait, so that what
  * readers did in their sections happened before). */

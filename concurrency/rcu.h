@@ -29,23 +29,56 @@
 
 extern char gari__grace_token;
 
+/* What liburcu had for the thread when it was last listed (look.h); or something that is never that. */
+extern __thread const void *gari__reader;
+struct urcu_bp_reader;
+/* Lists the thread: it is about to begin its first section, or its first since liburcu forgot it. Returns
+ * what liburcu has for it. */
+__attribute__((cold)) struct urcu_bp_reader *gari__reader_list(void);
+/* The same if it is. */
+void gari__reader_check(void);
+
 static inline void gari__section_begin(void)
 {
+#ifdef _LGPL_SOURCE
+    /* As urcu_bp_read_lock; but its first step, to look whether liburcu knows the thread, is gari's. */
+    struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
+    if (__builtin_expect((const void *)reader != gari__reader, 0))
+        reader = gari__reader_list();
+    cmm_barrier();
+    unsigned long open = reader->ctr;
+    if (__builtin_expect((open & URCU_BP_GP_CTR_NEST_MASK) == 0, 1)) {
+        _CMM_STORE_SHARED(reader->ctr, _CMM_LOAD_SHARED(urcu_bp_gp.ctr));
+        urcu_bp_smp_mb_slave();
+    } else {
+        _CMM_STORE_SHARED(reader->ctr, open + URCU_BP_GP_COUNT);
+    }
+#else
+    gari__reader_check();
     urcu_bp_read_lock();
+#endif
 }
 
 static inline void gari__section_end(void)
 {
+#ifdef _LGPL_SOURCE
+    /* As urcu_bp_read_unlock, which finds the reader twice. */
+    struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
+    urcu_bp_smp_mb_slave();
+    _CMM_STORE_SHARED(reader->ctr, reader->ctr - URCU_BP_GP_COUNT);
+    cmm_barrier();
+#else
     gari__tsan_release(&gari__grace_token);
     urcu_bp_read_unlock();
+#endif
 }
 
 /* Has liburcu know the calling thread, before a lock is taken under which sections begin: a fork holds
  * liburcu's registry while it waits for such locks. */
 static inline void gari__section_prepare(void)
 {
-    urcu_bp_read_lock();
-    urcu_bp_read_unlock();
+    gari__section_begin();
+    gari__section_end();
 }
 
 static inline bool gari__in_section(void)

@@ -18,11 +18,10 @@
 
 #include "concurrency/atomics.h"
 
-/* Set while a thread's buffer of candidates points here: a hold, the slot may not be reused. */
+/* The object's bit among the candidates (object/candidate.h) is set, or will be before the section ends
+ * in which this was. A pass that takes the bit away takes this away too before it reads the object. */
 #define GARI__CANDIDATE ((uint64_t)1 << 0)
-/* Set at count zero, by whoever took the object apart while CANDIDATE still stood: whoever clears
- * CANDIDATE then retires the memory. */
-#define GARI__APART ((uint64_t)1 << 1)
+/* Bit 1 is free. */
 #define GARI__IMMORTAL ((uint64_t)1 << 2)
 #define GARI__LEAF ((uint64_t)1 << 3)
 /* The object has a control block for its weak references (object/weak.h): its death has somebody to
@@ -63,8 +62,7 @@ static inline bool gari__is_counted(uint64_t word)
     return (word & (GARI__COUNT_MASK | GARI__IMMORTAL)) != 0;
 }
 
-/* What the proof compares: all but CANDIDATE, which a buffer's purge may clear meanwhile and which
- * says nothing about references. */
+/* What the proof compares: all but CANDIDATE, which comes and goes and says nothing about references. */
 static inline bool gari__same_references(uint64_t a, uint64_t b)
 {
     return ((a ^ b) & ~GARI__CANDIDATE) == 0;

@@ -435,7 +435,8 @@ GARI_API bool gari_is_finalized(const gari_object *object);
 /* Opens and closes a read section (RCU, userspace-rcu's bulletproof flavour). What is borrowed
  * inside stays readable until the end. Sections nest, cost about a nanosecond, never wait, and must
  * end soon: memory of the whole process waits for them. A section belongs to one thread. Calls that
- * wait for a grace period (gari_collect, gari_step, gari_shutdown) are fatal inside one. */
+ * wait for a grace period (gari_collect, gari_step, gari_shutdown) are fatal inside one. Nothing is to
+ * be borrowed in a section that the program has opened with liburcu itself. */
 GARI_API void gari_read_begin(void);
 GARI_API void gari_read_end(void);
 
@@ -566,6 +567,8 @@ GARI_API size_t gari_get_memory_limit(void);
 
 /* Sets all objects that exist now aside in the permanent generation: collections take them for the
  * outside world and do not walk them. Counts, and deaths by count, go on. Costs nothing per object.
+ * A collection under way is given up, but for what it is proving to be garbage, or has finalized: that
+ * is freed if it is garbage then.
  * For a large heap that will hardly change, before a fork or a long run. Waits for a collection's
  * slice, or for a gari_collect of another thread; fatal in a read section; from a type's callback
  * (dispose and its like) it does nothing. */

@@ -52,8 +52,8 @@ static const gari_type slow_type = GARI_TYPE(struct part, .traverse = traverse, 
 /* Untracked: that it has been shared is told by nothing but its flag. */
 static const gari_type leaf_type = GARI_TYPE(struct part, .dispose = dispose);
 
-/* Not so large that they have blocks of their own. */
-#define BULKS 4000
+/* Not so large that they have blocks of their own; so many that a thread in manual mode waits. */
+#define BULKS 12000
 struct bulk {
     gari_object header;
     unsigned char bytes[500];

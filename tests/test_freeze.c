@@ -49,6 +49,30 @@ Test(freeze, keeps_garbage_until_it_is_undone)
     assert_nothing_left();
 }
 
+Test(freeze, gives_up_a_collection_that_is_under_way)
+{
+    use_manual_mode();
+    struct node *live = new_double_ring(&node_type, 1000);
+    for (int steps = 1; steps < 50; steps++) {
+        struct node *node = new_node(&watched_type, 0);
+        gari_decref(gari_incref(live)); /* candidates */
+        gari_decref(gari_incref(node));
+        for (int i = 0; i < steps; i++)
+            gari_step(1); /* it has not walked the ring to its end */
+        uint64_t before = stats_now().generation[2].examined;
+        gari_freeze();
+        gari_move(&node->next, node);
+        while (gari_step(1000))
+            ;
+        assert_equal(disposed_count(), steps - 1);
+        assert_at_most(stats_now().generation[2].examined - before, 2 * steps);
+        gari_unfreeze();
+        assert_equal(gari_collect(2), 1);
+    }
+    gari_decref(live);
+    assert_nothing_left();
+}
+
 Test(freeze, does_not_stop_deaths_by_count)
 {
     use_manual_mode();

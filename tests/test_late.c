@@ -412,6 +412,23 @@ Test(late, memory_of_candidates_is_used_again_in_the_background)
     reuse(GARI_MODE_BACKGROUND, true);
 }
 
+static bool nothing_lives(void *unused)
+{
+    (void)unused;
+    return stats_now().objects_live == 0;
+}
+
+/* The background thread leaves late trees to those who make them for as long as they do so, not longer. */
+Test(late, what_a_thread_dropped_before_it_went_to_sleep_is_given_back_in_the_background)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    for (size_t i = 0; i < SCALED(2000); i++)
+        gari_decref(build(&tree_type, 8));
+    gari_decref(build(&tree_type, 14));
+    cr_assert(wait_until(nothing_lives, NULL, 30));
+    assert_nothing_left();
+}
+
 Test(late, what_waits_is_given_back_before_the_memory_limit_refuses)
 {
     gari_config config = GARI_CONFIG_INIT;

@@ -90,6 +90,137 @@ Test(shutdown, frees_garbage_that_callbacks_make_meanwhile)
     assert_nothing_left();
 }
 
+/* What may not be taken apart and hangs from garbage is first listed by a collection of the shutdown's
+ * own, and dies when that gives the list up. */
+
+static const gari_type kept_type = GARI_TYPE(
+    struct node, .refs = GARI_REFS(struct node, next, prev, any), .flags = GARI_TYPE_NO_CLEAR);
+
+/* A ring of garbage that refers to it; takes over the caller's reference. */
+static void hang_from_garbage(struct node *kept)
+{
+    struct node *ring = new_ring(&watched_type, 2);
+    gari_move(&ring->any, kept);
+    gari_decref(ring);
+}
+
+static void count_call(void *calls)
+{
+    ++*(int *)calls;
+}
+
+Test(shutdown, calls_back_for_what_the_garbage_list_held_last)
+{
+    use_manual_mode();
+    int called_back = 0, finalized = 0;
+    struct node *kept = new_node(&kept_type, 0);
+    gari_weakref *weak = gari_weakref_new(kept, count_call, &called_back);
+    gari_finalize *handle = gari_finalize_new(kept, count_call, &finalized);
+    gari_finalize_set_atexit(handle, false);
+    hang_from_garbage(kept);
+    assert_equal(gari_shutdown(NULL, NULL), 2); /* weak, handle */
+    assert_equal(called_back, 1);
+    assert_equal(finalized, 1);
+    gari_decref(weak);
+    gari_decref(handle);
+    assert_nothing_left();
+}
+
+static void check_layers(int layers)
+{
+    use_manual_mode();
+    struct node *kept = NULL;
+    for (int i = 0; i < layers; i++) {
+        struct node *above = new_node(&kept_type, i), *ring = new_ring(&watched_type, 2);
+        if (kept)
+            gari_move(&ring->any, kept);
+        gari_move(&above->any, ring);
+        kept = above;
+    }
+    hang_from_garbage(kept);
+    assert_nothing_left();
+    assert_equal(disposed_count(), 2 * layers + 2);
+    assert_equal(reclaimed_count(), 2 * layers + 2);
+}
+
+Test(shutdown, frees_garbage_below_what_the_garbage_list_held)
+{
+    check_layers(1);
+}
+
+Test(shutdown, frees_garbage_below_many_that_the_garbage_list_held)
+{
+    check_layers(20);
+}
+
+static void drop_it(void *ring)
+{
+    gari_decref((struct node *)ring);
+}
+
+Test(shutdown, frees_garbage_that_a_callback_makes_of_what_the_garbage_list_held)
+{
+    use_manual_mode();
+    struct node *kept = new_node(&kept_type, 0);
+    gari_finalize *handle = gari_finalize_new(kept, drop_it, new_ring(&watched_type, 3));
+    gari_finalize_set_atexit(handle, false);
+    gari_decref(handle);
+    hang_from_garbage(kept);
+    assert_nothing_left();
+    assert_equal(disposed_count(), 5);
+}
+
+static struct node *brought_back, *given_up;
+
+static void come_back(void *self)
+{
+    if (brought_back)
+        return;
+    brought_back = self;
+    gari_incref(brought_back);
+    gari_decref(given_up);
+}
+
+static const gari_type returning_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any), .finalize = come_back);
+
+Test(shutdown, frees_garbage_that_a_finalizer_makes_whose_object_lives_on)
+{
+    use_manual_mode();
+    struct node *kept = new_node(&kept_type, 0), *back = new_ring(&returning_type, 2);
+    given_up = new_ring(&watched_type, 3);
+    gari_move(&kept->any, back);
+    hang_from_garbage(kept);
+    assert_equal(gari_shutdown(NULL, NULL), 2);
+    assert_equal(disposed_count(), 5);
+    gari_decref(brought_back);
+    assert_nothing_left();
+}
+
+static const void *looked_at;
+
+static void look_at_list(const gari_collection *collection, void *arg)
+{
+    (void)arg;
+    gari_objects list;
+    if (collection->phase != GARI_PHASE_STOP || gari_garbage_get(&list) != 0)
+        return;
+    if (list.count)
+        looked_at = list.items[0];
+    gari_objects_release(&list);
+}
+
+Test(shutdown, reports_its_collections_before_it_gives_the_garbage_list_up)
+{
+    use_manual_mode();
+    struct node *kept = new_node(&kept_type, 0);
+    hang_from_garbage(kept);
+    assert_equal(gari_callback_add(look_at_list, NULL), 0);
+    assert_nothing_left();
+    cr_assert(looked_at == kept);
+    cr_assert(gari_callback_remove(look_at_list, NULL));
+}
+
 Test(shutdown, tells_what_is_left_once_for_each_type)
 {
     use_manual_mode();

@@ -33,10 +33,14 @@ static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
     from = pick_ahead(random);
     to = pick_ahead(random);
     gari_read_end(); /* the table holds them all */
+    uint64_t edge = 1 + (bench_random(random) & 1);
     for (int i = 0; i < PAUSE_RING; i++) {
         ring[i] = gari_peer_new(&node_type);
         ring[i]->payload = stamp;
     }
+    gari_read_begin();
+    __builtin_prefetch(gari_borrow(&from->refs[edge]), 1);
+    gari_read_end();
     for (int i = 0; i < PAUSE_RING; i++) {
         gari_init(&ring[i]->refs[1], gari_incref(ring[(i + PAUSE_RING - 1) % PAUSE_RING]));
         gari_init(&ring[i]->refs[2], gari_incref(target[i]));
@@ -50,7 +54,7 @@ static inline void pause_operation(int thread, uint64_t *random, uint64_t stamp)
     *slot = ring[0];
     if (replaced)
         gari_decref(replaced);
-    gari_store(&from->refs[1 + (bench_random(random) & 1)], to);
+    gari_store(&from->refs[edge], to);
 }
 
 static void pause_end(void);

@@ -271,7 +271,6 @@ size_t gari__phase_readmit(struct gari__pass *pass, size_t budget)
 size_t gari__aside_release(struct gari__pass *pass, struct gari__object_thread *self, size_t budget)
 {
     while (pass->committed + pass->released < pass->held_count && budget > 0) {
-        gari__candidates_relieve(self);
         gari__section_begin();
         for (size_t some = GARI__EDGES_IN_SECTION;
              some > 0 && budget > 0 && pass->committed + pass->released < pass->held_count;

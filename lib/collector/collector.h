@@ -12,8 +12,8 @@
  * of a tick: each begins an epoch. */
 #define GARI__PATIENCE_NS 1000000000u
 #define GARI__PATIENCE_TICKS 4u
-/* The share of time that whole passes for such candidates may take in vain, examining what turns out
- * to be alive: one in so many parts. */
+/* The share of time that whole passes for such candidates take, unless the heap has grown: one in so many
+ * parts. */
 #define GARI__PATIENCE_SHARE 20u
 
 struct gari__schedule {
@@ -34,17 +34,16 @@ struct gari__schedule {
     uint64_t young_ns;   /* when the one of `base` began; atomically */
     uint64_t cohort;     /* old passes begun since the last whole one */
     uint64_t whole_live; /* bytes that the last whole pass left alive; atomically */
+    uint64_t known_live; /* the same, or more, when there was no candidate since */
     uint64_t old_began;  /* bytes alive when the last old pass began; atomically */
     /* What the last collection of generation 0 was of: */
     uint64_t young_born; /* tracked objects that were made, ever, when it began, */
     uint64_t young_died; /* and that had died by their counts; */
     uint64_t
         young_alive; /* about so many of those made before it and after the one before were alive */
-    bool fruitful;   /* it found at least half of those to be garbage */
-    uint64_t whole_end_ns;
-    uint64_t whole_vain_ns; /* what it worked on what was alive */
-    uint64_t restamped;     /* the epoch of the last gari__restamp */
-    int queued;             /* a generation asked for by a callback, or -1 */
+    bool fruitful;   /* it found at least half of those to be garbage, most of it near candidates */
+    uint64_t restamped; /* the epoch of the last gari__restamp */
+    int queued;         /* a generation asked for by a callback, or -1 */
     /* The epochs that began at the last ticks of the patience clock, oldest first. */
     uint64_t tick_epoch[GARI__PATIENCE_TICKS];
     uint64_t tick_ns;
@@ -122,8 +121,9 @@ int gari__schedule_due(bool *whole);
 /* The same for candidates that have waited too long, or at all. */
 int gari__schedule_impatient(bool at_once, bool *whole);
 /* `asked`: by a call, perhaps of a callback. Returns the pass. */
-struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
-                                        bool whole, bool asked);
+struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked);
+/* Whether the heap has grown by a quarter since a whole pass last found what is alive. */
+bool gari__schedule_has_grown(void);
 /* Counts the epoch up, and brings stamps up before they wrap. */
 void gari__schedule_new_epoch(void);
 /* Books a finished pass. */
@@ -146,9 +146,10 @@ int gari__generation_of(const struct gari__block *block, uint32_t slot);
 
 /* ---- drive.c ---- */
 
-enum gari__slice { GARI__SLICE_IDLE, GARI__SLICE_WORKED, GARI__SLICE_WAITS };
+enum gari__slice { GARI__SLICE_IDLE, GARI__SLICE_WORKED, GARI__SLICE_WAITS, GARI__SLICE_RESTS };
 /* One slice of whatever pass is open or due. `begin`: also starts what is due; `eager`: also for
- * candidates that nobody waits for. Under the lock. *ticket: what SLICE_WAITS waits for. */
+ * candidates that nobody waits for, and without rests. Under the lock. *ticket: what SLICE_WAITS waits
+ * for. SLICE_RESTS: the pass that is open has had its share of time, until pass->rest_ns. */
 enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budget, bool begin,
                                    bool eager, uint64_t *ticket);
 /* A whole collection, from beginning to end, on the calling thread. Takes the lock. */

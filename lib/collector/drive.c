@@ -19,16 +19,26 @@
 /* How long gari_collect waits for the finalizers of what it has found. */
 #define FINALIZE_WAIT_NS 50000000u
 
-/* Books what the work of a whole pass costs. */
-static enum gari__progress timed_step(struct gari__pass *pass, struct gari__object_thread *self,
+/* A pass that is paced rests after each slice, so that it has its share of time and no more. */
+static enum gari__progress paced_step(struct gari__pass *pass, struct gari__object_thread *self,
                                       size_t budget)
 {
-    if (!pass->whole || pass->which != GARI__OLD)
+    if (!pass->paced)
         return gari__pass_step(pass, self, budget);
     uint64_t begin = gari__thread_cpu_ns();
     enum gari__progress progress = gari__pass_step(pass, self, budget);
-    pass->work_ns += gari__thread_cpu_ns() - begin;
+    uint64_t worked = gari__thread_cpu_ns() - begin;
+    pass->rest_ns = gari__now_ns() + worked * (GARI__PATIENCE_SHARE - 1);
     return progress;
+}
+
+/* Not while a proof is open, for which the other pass may come to wait. */
+static bool rests(struct gari__pass *pass)
+{
+    if (pass->phase == GARI__IDLE || !pass->paced || gari__pass_in_proof(pass))
+        return false;
+    pass->paced = !gari__schedule_has_grown();
+    return pass->paced && gari__now_ns() < pass->rest_ns;
 }
 
 /* One step of the pass, or of the other one while that has the proof. */
@@ -36,10 +46,10 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
                              size_t budget, uint64_t *ticket)
 {
     self->collecting = true;
-    enum gari__progress progress = timed_step(pass, self, budget);
+    enum gari__progress progress = paced_step(pass, self, budget);
     if (progress == GARI__BLOCKED) {
         pass = &gari__collector.pass[!pass->which];
-        progress = timed_step(pass, self, budget);
+        progress = paced_step(pass, self, budget);
     }
     self->collecting = false;
     bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;
@@ -70,26 +80,31 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
     resume_finalized(young);
     if (young->phase == GARI__IDLE && begin) {
-        bool whole = true;
+        bool whole = true, paced = false;
         bool asked = gari__load_relaxed(&gari__collector.schedule.queued) >= 0;
         int due = gari__schedule_due(&whole);
         if (due < 0 && old->phase == GARI__IDLE) {
-            gari__candidates_file_all(self);
             gari__seeds_take_dirty();
             due = gari__schedule_impatient(eager, &whole);
+            paced = due == 2 && !eager;
         }
         if (due == 2 && old->phase != GARI__IDLE)
             due = -1;
         if (due >= 0) {
-            struct gari__pass *pass = gari__schedule_begin(self, due, whole, asked);
+            struct gari__pass *pass = gari__schedule_begin(due, whole, asked);
             pass->asked = asked;
+            pass->paced = paced;
             pass->announced = gari__events_start(due, asked);
             if (pass->announced)
                 return GARI__SLICE_WORKED; /* the service is told before more is done */
         }
     }
-    if (old->phase == GARI__IDLE)
-        return young->phase == GARI__IDLE ? GARI__SLICE_IDLE : step(young, self, budget, ticket);
+    bool resting = !eager && rests(old);
+    if (old->phase == GARI__IDLE || resting) {
+        if (young->phase != GARI__IDLE)
+            return step(young, self, budget, ticket);
+        return resting ? GARI__SLICE_RESTS : GARI__SLICE_IDLE;
+    }
     if (young->phase == GARI__IDLE)
         return step(old, self, budget, ticket);
     /* Both are open: they take turns, so that neither starves the other, and while one waits for its
@@ -177,7 +192,7 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
             gari__pass_abandon(old);
         finish(old, self);
     }
-    struct gari__pass *pass = gari__schedule_begin(self, generation, true, true);
+    struct gari__pass *pass = gari__schedule_begin(generation, true, true);
     pass->announced = announced;
     self->promised = false;
     finish(pass, self);
@@ -222,7 +237,6 @@ void gari__drive_tidy(struct gari__object_thread *self)
     for (int round = 0; round < TIDY_ROUNDS || gari__now_ns() - begin < TIDY_NS; round++) {
         while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
             ;
-        gari__candidates_file_all(self);
         uint64_t turns = gari__worker_turns();
         if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING)) {
             if (turns % 2 == 0 && gari__worker_turns() == turns)

@@ -8,6 +8,7 @@
 #include "concurrency/clock.h"
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
@@ -50,7 +51,6 @@ static void before_fork(void)
     gari__records_before_fork();
     gari__mutex_pass(&gari__collector.slice);
     gari__walks_before_fork();
-    gari__candidates_before_fork();
     gari__limbo_before_fork();
     gari__worker_before_fork();
     gari__finalizer_thread_before_fork();
@@ -65,6 +65,7 @@ static void before_fork(void)
     gari__shapes_before_fork();
     gari__blocks_before_fork();
     gari__segments_before_fork();
+    gari__looks_before_fork();
     gari__grace_before_fork();
 }
 
@@ -122,6 +123,7 @@ static void after_fork_in_child(void)
     gari__garbage_after_fork();
     gari__finalizers_after_fork();
     gari__grace_after_fork();
+    gari__looks_after_fork();
     gari__limbo_after_fork(self);
     gari__aside_after_fork(gari__finalize_after_fork(self));
     renew_collector(self);

@@ -23,6 +23,13 @@ void gari_freeze(void)
         gari__collector_lock();
         gari__schedule_new_epoch();
         gari__store_relaxed(&gari__collector.schedule.frozen, gari__epoch);
+        /* A pass that began before goes by its own boundary, and would walk what is permanent now. Only
+         * a proof goes on: it has walked, and what it is about is most probably garbage. */
+        for (int which = 0; which < GARI__PASSES; which++) {
+            struct gari__pass *pass = &gari__collector.pass[which];
+            if (pass->phase != GARI__IDLE && pass->phase < GARI__READMIT)
+                gari__pass_abandon(pass);
+        }
         gari__collector_unlock();
     }
     gari__leave(self);

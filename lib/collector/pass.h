@@ -105,16 +105,20 @@ struct gari__pass {
     uint64_t young_since; /* where generation 2 ends: older candidates are none of a young pass's */
     uint64_t frozen;      /* what was born before this epoch is permanent; 0: nothing is */
     bool asked;           /* by a callback */
-    bool announced;       /* its start has been noted, and its stop is to be */
+    bool paced;       /* it is for candidates that have waited long, and may take long: it rests */
+    uint64_t rest_ns; /* until this time */
+    bool announced;   /* its start has been noted, and its stop is to be */
 
     struct gari__queue queue;
     struct gari__near near;
     struct gari__block *touched; /* blocks with a scratch array, through touched_next */
     bool out_of_memory;          /* give up, keep the candidates */
     bool memory_short;           /* some table could not grow; see tables.c */
+    size_t blocks;               /* that many, */
+    size_t seeded;               /* and that many of them because of a candidate */
+    bool keeps_young, keeps_old; /* SEEDING: so far, the block does */
     bool spilled;                /* GATHER: for want of room some objects are not in the queue */
     bool undecided;              /* some members were given up */
-    bool quiesced;               /* END: nobody is filing a member any more */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;
@@ -159,7 +163,6 @@ struct gari__pass {
 
     uint64_t begun_ns;
     uint64_t live_bytes; /* when it began */
-    uint64_t work_ns;    /* a whole pass: of processors' time, by whoever worked at it */
     uint64_t candidates, examined, collected, collected_bytes, uncollectable;
 };
 

@@ -17,12 +17,7 @@ static inline void commit(gari_object *object)
     uint64_t old = gari__load_relaxed(word);
     uint64_t count = old & GARI__COUNT_MASK;
     gari__checked_death(object);
-    /* While a ring still points here its owner may clear CANDIDATE at any moment; otherwise the word
-     * is ours alone. */
-    if (gari__unlikely(old & GARI__CANDIDATE))
-        gari__fetch_add_acq_rel(word, GARI__VERSION_ONE - count);
-    else
-        gari__store_release(word, old + GARI__VERSION_ONE - count);
+    gari__store_release(word, old + GARI__VERSION_ONE - count);
 }
 
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
@@ -62,9 +57,6 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
     return budget;
 }
 
-/* Members are in the order of their places in memory, what they refer to outside is anywhere. */
-#define AHEAD 8u
-
 struct dropping {
     struct gari__pass *pass;
     struct gari__object_thread *self;
@@ -89,40 +81,51 @@ static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
 }
 
 /* What will be counted down soon is fetched into the cache: the misses of several members at a time
- * cost hardly more than one. */
-static GARI__INLINE void fetch_ahead(const struct gari__pass *pass)
+ * cost hardly more than one. First the object and its place in the segment's map, then, if it is to become
+ * a candidate, its block, then the word of its bit, each found by way of the one before. */
+enum fetch { FETCH_OBJECT = 24, FETCH_BLOCK = 16, FETCH_BIT = 8 };
+
+static GARI__INLINE void fetch(const gari_object *target, enum fetch what)
 {
-    if (pass->member + AHEAD >= pass->member_count)
+    if (what == FETCH_OBJECT) {
+        __builtin_prefetch(target, 1);
+        __builtin_prefetch(gari__map_entry(target));
         return;
-    gari_object *object = pass->members[pass->member + AHEAD].object;
-    const struct gari__shape *shape = gari__shape_of(object);
+    }
+    /* The edge still holds it. */
+    uint64_t word = gari__load_relaxed(gari__word_of(target));
+    if (!gari__needs_suspicion(word))
+        return;
+    const struct gari__block *block = gari__block_of(target);
+    if (what == FETCH_BLOCK)
+        __builtin_prefetch(block);
+    else
+        __builtin_prefetch(gari__candidates_of(block, gari__slot_of(block, target)), 1);
+}
+
+static GARI__INLINE void fetch_ahead(const struct gari__pass *pass, enum fetch what)
+{
+    if (pass->member + (size_t)what >= pass->member_count)
+        return;
+    gari_object *object = pass->members[pass->member + (size_t)what].object;
+    const struct gari__near *near = &pass->near;
+    bool same = gari__is_near(near, object);
+    const struct gari__shape *shape = same ? near->shape : gari__shape_of(object);
     for (size_t i = 0; i < shape->type.refs.count; i++) {
         const gari_slot *slot =
             (const gari_slot *)(const void *)((char *)object + shape->type.refs.offset[i]);
-        __builtin_prefetch(gari__load_relaxed(&slot->pointer), 1);
+        const gari_object *target = gari__load_relaxed(&slot->pointer);
+        if (target && !gari__is_near(near, target))
+            fetch(target, what);
     }
 }
 
-/* For those whose fields are looked at again: by `reclaim`, or because a ring still points at the
- * object, so that its memory goes through limbo, which sweeps them. */
+/* For those whose fields are looked at again: by `reclaim`, or because their memory goes through limbo,
+ * which sweeps them. */
 static void empty_outgoing(gari_slot *slot, void *arg)
 {
     drop_outgoing(slot, arg);
     gari__store_relaxed(&slot->pointer, NULL);
-}
-
-/* Whether the memory has to wait, or has somebody who sees to it. */
-static bool keep_memory(struct dropping *dropping, gari_object *object, uint64_t word)
-{
-    if ((word & GARI__CANDIDATE) &&
-        (gari__fetch_or_acq_rel(gari__word_of(object), GARI__APART) & GARI__CANDIDATE))
-        return true; /* whoever empties the ring retires it */
-    if ((word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
-        /* A weak get that has read the pointer may still look at the word. */
-        gari__death_retire(dropping->self, object);
-        return true;
-    }
-    return false;
 }
 
 static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__block *block,
@@ -132,9 +135,11 @@ static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__
     dropping->bytes += shape->plain ? shape->type.size : gari__size_of(shape, object);
     GARI_PERTURB_EACH("commit.free");
     uint64_t word = gari__load_relaxed(gari__word_of(object));
-    if (gari__unlikely(word & (GARI__CANDIDATE | GARI__HAS_WEAK)) &&
-        keep_memory(dropping, object, word))
+    if (gari__unlikely(word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
+        /* A weak get that has read the pointer may still look at the word. */
+        gari__death_retire(dropping->self, object);
         return;
+    }
     gari__free_slot(&dropping->run, block, shape, object);
 }
 
@@ -150,28 +155,23 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
     while (pass->member < pass->member_count && budget > 0) {
         size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
         size_t left = room;
-        gari__candidates_relieve(self);
         /* The section is for the candidates that the edges' targets may become. */
         gari__section_begin();
         while (left > 0 && pass->member < pass->member_count) {
             gari_object *object = pass->members[pass->member].object;
             const struct gari__shape *shape = gari__come_near(pass, object);
             struct gari__block *block = pass->near.block;
-            if (pass->outgoing)
-                fetch_ahead(pass);
+            if (pass->outgoing) {
+                fetch_ahead(pass, FETCH_OBJECT);
+                fetch_ahead(pass, FETCH_BLOCK);
+                fetch_ahead(pass, FETCH_BIT);
+            }
             if (committing && queue->at == 0) {
                 commit(object);
                 GARI_OBSERVE(shape, object);
             }
-            /* CANDIDATE is only ever cleared here, so what still has it at the end has had it, and
-             * been emptied, all along. */
-            size_t to;
-            if (gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__CANDIDATE))
-                to = gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, empty_outgoing,
-                                 &dropping);
-            else
-                to =
-                    gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, &dropping);
+            size_t to =
+                gari__edges(shape, object, queue->at, GARI__EDGES_IN_SECTION, visit, &dropping);
             size_t cost = to == GARI__EDGES_DONE ? 1 + shape->type.refs.count : to - queue->at;
             left -= cost < left ? cost : left;
             queue->at = to == GARI__EDGES_DONE ? 0 : to;
@@ -237,7 +237,8 @@ static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const
         if (keep && gari__is_alive(word))
             gari__candidate_keep(block, slot);
         else if (GARI_MUTANT(LATE_CLEAR))
-            gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~((uint64_t)1 << (slot % 64)));
+            gari__fetch_and_acq_rel(gari__candidates_of(block, slot),
+                                    ~((uint64_t)1 << (slot % 64)));
     }
 }
 
@@ -248,12 +249,6 @@ size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self
     /* Only now: weak references that died with their objects have taken their callbacks back. */
     gari__finalize_queue_callbacks(pass->calls);
     pass->calls = NULL;
-    if (!pass->quiesced && pass->collected) {
-        /* Somebody may be filing a member that he saw alive just before its count went to zero: the
-         * blocks stay until he is done. Who files one later sees that it is dead. */
-        gari__candidates_quiesce();
-    }
-    pass->quiesced = true;
     while (pass->touched && budget > 0) {
         struct gari__block *block = pass->touched;
         uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);

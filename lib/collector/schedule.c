@@ -13,6 +13,11 @@
 /* How often a thread that cannot yet know looks again. */
 #define LOOK_FOR_NS 50000000u
 #define LOOK_AGAIN 64
+/* Slots, of blocks with candidates, in one look for those that have waited long: tens of microseconds. */
+#define LOOK_AT 65536u
+/* The same for a thread that comes by so often that this would cost it more than its objects. */
+#define LOOK_SELDOM 512
+#define LOOK_SELDOM_NS 10000u
 
 static struct gari__schedule *const schedule = &gari__collector.schedule;
 
@@ -50,10 +55,10 @@ static bool exceeded(int generation)
     return threshold > 0 && gari__load_relaxed(&schedule->count[generation]) > (uint64_t)threshold;
 }
 
-static bool too_soon(uint64_t bytes_since)
+static bool too_soon(uint64_t bytes_since, uint64_t now)
 {
     return bytes_since < GARI__NURSERY_BYTES &&
-           gari__now_ns() - gari__load_relaxed(&schedule->young_ns) < GARI__YOUNG_INTERVAL_NS;
+           now - gari__load_relaxed(&schedule->young_ns) < GARI__YOUNG_INTERVAL_NS;
 }
 
 int gari__schedule_due(bool *whole)
@@ -68,17 +73,17 @@ int gari__schedule_due(bool *whole)
                    gari__collector.pass[GARI__OLD].phase == GARI__IDLE;
     /* Whatever the counters say, a heap that has doubled may be half garbage. */
     bool young_ran = schedule->count[1] + schedule->count[2] > 0;
-    if (may_old && young_ran && live_bytes() > 2 * schedule->whole_live + DOUBLING_SLACK)
+    if (may_old && young_ran && live_bytes() > 2 * schedule->known_live + DOUBLING_SLACK)
         return 2;
     uint64_t bytes_since, base;
     if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
-        too_soon(bytes_since))
+        too_soon(bytes_since, gari__now_ns()))
         return -1;
     if (may_old && exceeded(2)) {
         /* A walk of everything only when the heap has grown by a quarter since the last one; until
          * then the younger of the old, a wider range each time, which finds rings that have just
          * outlived generation 1 without walking the graph they point into. */
-        *whole = live_bytes() > schedule->whole_live + schedule->whole_live / 4;
+        *whole = gari__schedule_has_grown();
         return 2;
     }
     return exceeded(1) ? 1 : 0;
@@ -120,28 +125,31 @@ int gari__schedule_impatient(bool at_once, bool *whole)
     if (!automatic())
         return -1;
     if (at_once)
-        return gari__seeds_waiting(gari__epoch + 1) ? 2 : -1;
+        return gari__seeds_waiting(gari__epoch + 1, SIZE_MAX) == GARI__ONE_WAITS ? 2 : -1;
     uint64_t now = gari__now_ns();
     if (now - schedule->patience_ns < LOOK_FOR_NS)
         return -1;
     schedule->patience_ns = now;
     tick(now);
-    if (!gari__seeds_waiting(schedule->tick_epoch[0])) {
+    switch (gari__seeds_waiting(schedule->tick_epoch[0], LOOK_AT)) {
+    case GARI__NONE_WAITS:
         schedule->tried_young = false;
         return -1;
-    }
-    if (!schedule->tried_young) {
-        if (now - schedule->tried_ns < GARI__PATIENCE_NS)
-            return -1;
-        schedule->tried_young = true;
-        schedule->tried_ns = now;
-        return 1;
-    }
-    if (now - schedule->whole_end_ns < schedule->whole_vain_ns * GARI__PATIENCE_SHARE)
+    case GARI__NOT_KNOWN:
         return -1;
-    schedule->tried_young = false;
+    default:
+        break;
+    }
+    if (!schedule->tried_young && now - schedule->tried_ns < GARI__PATIENCE_NS)
+        return -1;
+    schedule->tried_young = !schedule->tried_young;
     schedule->tried_ns = now;
-    return 2;
+    return schedule->tried_young ? 1 : 2;
+}
+
+bool gari__schedule_has_grown(void)
+{
+    return live_bytes() > schedule->known_live + schedule->known_live / 4;
 }
 
 /* The ruler sequence: every pass reaches back over 1, 2, 1, 4, 1, 2, 1, 8 ... spans, so an object is
@@ -165,14 +173,12 @@ static void begin_youngest(struct gari__pass *pass, bool asked)
     pass->may_sweep = GARI_SWEEPS(schedule->fruitful && !asked);
 }
 
-struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int generation,
-                                        bool whole, bool asked)
+struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked)
 {
     struct gari__pass *pass = &gari__collector.pass[generation == 2 ? GARI__OLD : GARI__YOUNG];
     /* First a new epoch, then the candidates: what was made garbage before is then among them. */
     GARI_PERTURB_AT("young.begin");
     gari__schedule_new_epoch();
-    gari__candidates_file_all(self);
 
     uint64_t since = 0;
     if (generation < 2)
@@ -181,6 +187,11 @@ struct gari__pass *gari__schedule_begin(struct gari__object_thread *self, int ge
         since = cohort_since();
     else
         schedule->cohort = 0;
+
+    /* Garbage cycles have candidates: where there are none, all that is alive is known to be. */
+    gari__seeds_take_dirty();
+    if (gari__collector.pass[GARI__OLD].phase == GARI__IDLE && !gari__seeds_any(true))
+        schedule->known_live = live_bytes();
 
     uint64_t bytes, net = gari__schedule_net(&bytes);
     uint64_t now = gari__now_ns();
@@ -253,17 +264,14 @@ void gari__schedule_finished(struct gari__pass *pass)
         gari__own_add(&gari__collector.swept, 1);
     if (pass->generation == 0 && !pass->held) {
         uint64_t looked_at = pass->swept ? pass->examined : schedule->young_alive;
-        schedule->fruitful = pass->collected && pass->collected >= looked_at / 2;
+        schedule->fruitful = pass->collected && pass->collected >= looked_at / 2 &&
+                             pass->blocks - pass->seeded <= pass->blocks / 8;
     }
     if (pass->whole) {
         /* What is left of what there was when it began. What has been made since may be as short-lived
          * as what it found. */
-        gari__store_relaxed(&schedule->whole_live, pass->live_bytes - pass->collected_bytes);
-        schedule->whole_end_ns = now;
-        /* Work that freed something has been paid for by what made it; the rest was in vain. */
-        uint64_t in_vain = pass->examined > pass->collected ? pass->examined - pass->collected : 0;
-        schedule->whole_vain_ns =
-            pass->examined ? pass->work_ns / pass->examined * in_vain : pass->work_ns;
+        schedule->known_live = pass->live_bytes - pass->collected_bytes;
+        gari__store_relaxed(&schedule->whole_live, schedule->known_live);
     }
     report(pass, took);
 }
@@ -276,9 +284,9 @@ uint64_t gari__schedule_debt(void)
     /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
      * began: the old pass lags. */
     uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t left = 5 * gari__load_relaxed(&schedule->whole_live) / 2;
-    uint64_t begun = 3 * gari__load_relaxed(&schedule->old_began) / 2;
-    uint64_t expected = (left > begun ? left : begun) + 2 * DOUBLING_SLACK;
+    uint64_t left = 2 * gari__load_relaxed(&schedule->whole_live);
+    uint64_t begun = 5 * gari__load_relaxed(&schedule->old_began) / 4;
+    uint64_t expected = (left > begun ? left : begun) + DOUBLING_SLACK;
     if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
         debt = live - expected;
     return debt;
@@ -303,8 +311,14 @@ bool gari__schedule_check(struct gari__object_thread *self)
     uint64_t shown = gari__load_relaxed(&schedule->shown_base), now = base + (uint64_t)net;
     if ((int64_t)(now - shown) < 0)
         gari__cas_strong_acq_rel(&schedule->shown_base, &shown, now);
-    if (left < 0)
-        return !too_soon(bytes_since);
+    if (left < 0) {
+        uint64_t time = gari__now_ns();
+        bool soon = too_soon(bytes_since, time);
+        if (soon && time - self->looked_ns < LOOK_SELDOM_NS)
+            gari__set_alarm(self, LOOK_SELDOM);
+        self->looked_ns = time;
+        return !soon;
+    }
     /* Alone a thread comes back exactly when the threshold is passed; several share what is left. */
     size_t threads = gari__thread_count();
     uint64_t share = (uint64_t)left / (threads ? threads : 1) + 1;

@@ -5,22 +5,48 @@
 #include "lib/collector/pass.h"
 #include "lib/object/candidate.h"
 
-static struct gari__block *lists[2]; /* [0] young, [1] old only; through gathered_next */
+/* Those with young candidates, and those with old ones only. LOOKED: of the one before it, what
+ * gari__seeds_waiting has looked at since it was last through with all. */
+enum lists { YOUNG, YOUNG_LOOKED, OLD, OLD_LOOKED, DETACHED };
+_Static_assert(DETACHED == GARI__SEED_LISTS, "the last is no list");
 
-static void put_back(struct gari__block *block, int list)
+static struct gari__block *lists[GARI__SEED_LISTS]; /* through gathered_next, gathered_prev */
+
+static void put(struct gari__block *block, enum lists list)
 {
+    block->gathered_list = (uint8_t)list;
+    block->gathered_prev = NULL;
     block->gathered_next = lists[list];
+    if (lists[list])
+        lists[list]->gathered_prev = block;
     lists[list] = block;
+}
+
+static void unlink_listed(struct gari__block *block)
+{
+    if (block->gathered_prev)
+        block->gathered_prev->gathered_next = block->gathered_next;
+    else
+        lists[block->gathered_list] = block->gathered_next;
+    if (block->gathered_next)
+        block->gathered_next->gathered_prev = block->gathered_prev;
+}
+
+static bool is_old(const struct gari__block *block)
+{
+    return block->gathered_list == OLD || block->gathered_list == OLD_LOOKED;
 }
 
 void gari__seeds_put_back(struct gari__block *block, bool has_young)
 {
-    put_back(block, has_young ? 0 : 1);
+    put(block, has_young || block->gathered_young ? YOUNG : OLD);
+    block->gathered_young = false;
 }
 
 void gari__seeds_release(struct gari__block *block)
 {
     struct gari__kind *kind = gari__load_relaxed(&block->kind);
+    block->gathered_young = false;
     /* From here on the block may go. Release: pairs with gari__block_is_quiet. */
     gari__store_release(&block->gathered, false);
     gari__block_unhold(kind, block);
@@ -37,86 +63,99 @@ void gari__seeds_take_dirty(void)
         /* Sequentially consistent: pairs with list_dirty in candidate.c, as the reading of the bits
          * does. After this store the block may be listed as dirty again. */
         (void)gari__exchange_seq_cst(&block->dirty, false);
-        if (!listed)
-            put_back(block, 0);
-        else
+        if (!listed) {
+            put(block, YOUNG);
+        } else if (block->gathered_list == DETACHED) {
             block->gathered_young = true;
+        } else if (is_old(block)) {
+            unlink_listed(block);
+            put(block, YOUNG);
+        }
         block = next;
-    }
-    /* Blocks on the old list that have got new candidates move over. */
-    struct gari__block *old = lists[1];
-    lists[1] = NULL;
-    while (old) {
-        struct gari__block *next = old->gathered_next;
-        put_back(old, old->gathered_young ? 0 : 1);
-        old->gathered_young = false;
-        old = next;
     }
 }
 
 struct gari__block *gari__seeds_detach(bool old_too)
 {
-    struct gari__block *all = lists[0];
-    lists[0] = NULL;
-    if (!old_too)
-        return all;
-    while (lists[1]) {
-        struct gari__block *block = lists[1];
-        lists[1] = block->gathered_next;
-        block->gathered_next = all;
-        all = block;
+    struct gari__block *all = NULL;
+    for (int list = YOUNG; list <= (old_too ? OLD_LOOKED : YOUNG_LOOKED); list++) {
+        while (lists[list]) {
+            struct gari__block *block = lists[list];
+            lists[list] = block->gathered_next;
+            block->gathered_list = DETACHED;
+            block->gathered_next = all;
+            all = block;
+        }
     }
     return all;
 }
 
 bool gari__seeds_any(bool old_too)
 {
-    return lists[0] || (old_too && lists[1]);
+    return lists[YOUNG] || lists[YOUNG_LOOKED] || (old_too && (lists[OLD] || lists[OLD_LOOKED]));
 }
 
-/* Whether the block has a candidate that is alive and born before the epoch; dead ones on the way
- * lose their bits. *kept: some bits stay. */
+/* Whether the block has a candidate that is alive and born before the epoch; of such as are born before
+ * it, dead ones lose their bits. *kept: some bits stay. */
 static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
 {
     for (uint32_t slot = 0; slot < block->slots; slot++) {
-        uint64_t bits = gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64);
+        uint64_t bits = gari__load_seq_cst(gari__candidates_of(block, slot)) >> (slot % 64);
         if (bits == 0) {
             slot |= 63;
             continue;
         }
         slot += (uint32_t)__builtin_ctzll(bits);
+        if (!gari__born_before(gari__load_relaxed(&block->side[slot].birth), epoch)) {
+            *kept = true;
+            continue;
+        }
         /* Cleared before the word is read, as everywhere: the slot may be born again and become a
          * candidate at any moment, and that bit must not be lost. */
         uint64_t bit = (uint64_t)1 << (slot % 64);
-        gari__fetch_and_acq_rel(&block->candidates[slot / 64], ~bit);
+        gari__fetch_and_acq_rel(gari__candidates_of(block, slot), ~bit);
         if (!gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot))))
             continue;
-        gari__fetch_or_acq_rel(&block->candidates[slot / 64], bit);
+        gari__fetch_or_acq_rel(gari__candidates_of(block, slot), bit);
         *kept = true;
-        if (gari__born_before(gari__load_relaxed(&block->side[slot].birth), epoch))
-            return true;
+        return true;
     }
     return false;
 }
 
-bool gari__seeds_waiting(uint64_t epoch)
+/* What has been looked at is to be looked at again. */
+static void begin_round(void)
 {
-    for (int list = 0; list < 2; list++) {
-        struct gari__block **link = &lists[list];
-        while (*link) {
-            struct gari__block *block = *link;
-            bool kept = false;
-            if (find_waiting(block, epoch, &kept))
-                return true;
-            if (kept) {
-                link = &block->gathered_next;
-            } else {
-                *link = block->gathered_next;
-                gari__seeds_release(block);
-            }
+    for (int list = YOUNG; list <= OLD; list += OLD - YOUNG) {
+        while (lists[list + 1]) {
+            struct gari__block *block = lists[list + 1];
+            unlink_listed(block);
+            put(block, (enum lists)list);
         }
     }
-    return false;
+}
+
+enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
+{
+    for (int list = YOUNG; list <= OLD; list += OLD - YOUNG) {
+        while (lists[list]) {
+            struct gari__block *block = lists[list];
+            size_t cost = block->slots;
+            bool kept = false;
+            if (find_waiting(block, epoch, &kept))
+                return GARI__ONE_WAITS;
+            unlink_listed(block);
+            if (kept)
+                put(block, (enum lists)(list + 1));
+            else
+                gari__seeds_release(block);
+            if (cost >= budget)
+                return GARI__NOT_KNOWN;
+            budget -= cost;
+        }
+    }
+    begin_round();
+    return GARI__NONE_WAITS;
 }
 
 const struct gari__block *gari__seeds_first(int list)

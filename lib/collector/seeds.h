@@ -18,10 +18,13 @@ void gari__seeds_release(struct gari__block *block);
 /* Whether any block is listed. */
 bool gari__seeds_any(bool old_too);
 
-/* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. */
-bool gari__seeds_waiting(uint64_t epoch);
+/* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. Looks
+ * at about `budget` slots at most, and goes on from there the next time. */
+enum gari__waiting { GARI__NONE_WAITS, GARI__ONE_WAITS, GARI__NOT_KNOWN };
+enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget);
 
-/* The first block of either list, for the heap's check. */
+/* The first block of each list, for the heap's check. */
+#define GARI__SEED_LISTS 4
 const struct gari__block *gari__seeds_first(int list);
 
 #endif

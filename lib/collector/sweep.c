@@ -43,9 +43,11 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
     const struct gari__side *side = block->side;
     uint64_t since = pass->since, epoch = pass->epoch;
     uint32_t carved = gari__load_acquire(&block->carved), slot = pass->slot;
-    uint64_t words = 0, most = budget * EMPTY_SLOTS;
+    uint64_t words = 0;
+    size_t cost = 0, most = budget < SIZE_MAX / EMPTY_SLOTS ? budget * EMPTY_SLOTS : SIZE_MAX;
     size_t members = pass->member_count;
-    for (; slot < carved && most > 0; slot++, most--) {
+    for (; slot < carved && cost < most; slot++) {
+        cost++;
         if (!gari__born_between(gari__load_relaxed(&side[slot].birth), since, epoch))
             continue;
         gari_object *object = gari__slot_at(block, slot);
@@ -58,14 +60,15 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
             break;
         scratch[slot] |= GARI__REACHED | GARI__MEMBER | (uint32_t)count;
         words |= word;
-        most -= most < EMPTY_SLOTS ? most - 1 : EMPTY_SLOTS - 1;
+        cost += EMPTY_SLOTS - 1;
     }
     pass->slot = slot < carved && !pass->members_full ? slot : block->slots;
     members = pass->member_count - members;
     pass->examined += members;
     if (members)
         gari__member_types(pass, gari__shape_of_block(block), words);
-    return (size_t)(most / EMPTY_SLOTS);
+    cost /= EMPTY_SLOTS;
+    return cost < budget ? budget - cost : 0;
 }
 
 size_t gari__phase_sweep(struct gari__pass *pass, size_t budget)

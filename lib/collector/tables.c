@@ -92,6 +92,7 @@ uint32_t *gari__scratch_new(struct gari__pass *pass, struct gari__block *block)
     gari__block_set_scratch(block, pass->which, scratch);
     block->touched_next[pass->which] = pass->touched;
     pass->touched = block;
+    pass->blocks++;
     return scratch;
 }
 

@@ -104,15 +104,15 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
  * cleared before the object is looked at: the slot may have been born again. */
 static void drop_frozen(const struct gari__pass *pass, struct gari__block *block, uint32_t slot)
 {
-    uint64_t *word = &block->candidates[slot / 64], bit = (uint64_t)1 << (slot % 64);
+    uint64_t *word = gari__candidates_of(block, slot), bit = (uint64_t)1 << (slot % 64);
     gari__fetch_and_acq_rel(word, ~bit);
     if (!gari__born_before(gari__load_relaxed(&block->side[slot].birth), pass->frozen))
         gari__fetch_or_acq_rel(word, bit);
 }
 
 /* Which of the 64 candidates from slot `first` on this pass takes; notes of what age others are. */
-static uint64_t choose(const struct gari__pass *pass, struct gari__block *block, uint32_t first,
-                       uint64_t bits, bool *young, bool *old)
+static uint64_t choose(struct gari__pass *pass, struct gari__block *block, uint32_t first,
+                       uint64_t bits)
 {
     if (pass->whole && !pass->frozen)
         return bits;
@@ -125,9 +125,9 @@ static uint64_t choose(const struct gari__pass *pass, struct gari__block *block,
         else if (pass->frozen && gari__born_before(birth, pass->frozen))
             drop_frozen(pass, block, slot);
         else if (gari__born_before(birth, pass->young_since))
-            *old = true;
+            pass->keeps_old = true;
         else
-            *young = true; /* left for a young pass: it is of generation 0 or 1 */
+            pass->keeps_young = true; /* left for a young pass: it is of generation 0 or 1 */
     }
     return mine;
 }
@@ -137,7 +137,11 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
 {
     gari_object *object = gari__slot_at(block, slot);
     GARI_PERTURB_EACH("seed.word");
-    uint64_t word = gari__load_seq_cst(gari__word_of(object));
+    uint64_t word = gari__load_acquire(gari__word_of(object));
+    /* Acquire: pairs with those who found the flag set. What is dead needs none of this, and one that is
+     * born there after this look is no candidate yet, or sets its bit again. */
+    if (word & GARI__CANDIDATE)
+        word = gari__fetch_and_acq_rel(gari__word_of(object), ~GARI__CANDIDATE);
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
         return;
     pass->candidates++;
@@ -150,56 +154,70 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     }
 }
 
-/* Enters the candidates of one block. Returns whether it keeps young ones, old ones. */
-static void seed_block(struct gari__pass *pass, struct gari__block *block, bool *young, bool *old)
+/* Enters the candidates of one block, from pass->slot on, up to its end or that of the budget; notes
+ * whether it keeps young ones, old ones. */
+static size_t seed_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
 {
     uint16_t newest = gari__load_relaxed(&block->last_birth);
-    if (older(newest, pass)) {
-        *(gari__born_before(newest, pass->young_since) ? old : young) = true;
-        return;
+    uint32_t first = pass->slot;
+    pass->slot = block->slots;
+    if (!gari__tables_take_seeds(pass)) {
+        pass->keeps_young = true;
+        return budget;
     }
-    for (uint32_t first = 0; first < block->slots; first += 64) {
-        uint64_t *word = &block->candidates[first / 64];
+    if (older(newest, pass)) {
+        *(gari__born_before(newest, pass->young_since) ? &pass->keeps_old : &pass->keeps_young) =
+            true;
+        return budget;
+    }
+    for (; first < block->slots && budget > 0; first += 64) {
+        uint64_t *word = gari__candidates_of(block, first);
         uint64_t bits = gari__load_seq_cst(word);
         if (bits)
-            bits = choose(pass, block, first, bits, young, old);
+            bits = choose(pass, block, first, bits);
         if (bits == 0)
             continue;
         uint32_t *scratch = gari__pass_touch(pass, block);
         if (!scratch) {
-            *young = true;
-            return;
+            pass->keeps_young = true;
+            return budget;
         }
         GARI_PERTURB_EACH("seed");
         /* Before anything of the objects is read: a reference that goes after this makes its object
-         * a candidate again. Acquire: pairs with set_bit, so a word is as new as its filer saw.
-         * Sequentially consistent, with the reading of the word: pairs with gari__is_filed. */
+         * a candidate again. Acquire: pairs with gari__candidate_keep. */
         if (!GARI_MUTANT(LATE_CLEAR))
-            gari__fetch_and_seq_cst(word, ~bits);
+            gari__fetch_and_acq_rel(word, ~bits);
+        for (uint64_t rest = bits; rest; rest &= rest - 1)
+            __builtin_prefetch(gari__slot_at(block, first + (uint32_t)__builtin_ctzll(rest)), 1);
+        size_t cost = (size_t)__builtin_popcountll(bits);
         for (; bits; bits &= bits - 1)
             seed(pass, block, scratch, first + (uint32_t)__builtin_ctzll(bits));
         pass->may_sweep &= gari__may_be_swept(block);
+        budget -= cost < budget ? cost : budget;
     }
+    pass->slot = first < block->slots ? first : block->slots;
+    return budget;
 }
 
 size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
 {
     while (pass->block && budget > 0) {
         struct gari__block *block = pass->block;
+        budget = seed_block(pass, block, budget);
+        if (pass->slot < block->slots)
+            break;
         pass->block = block->gathered_next;
-        bool young = false, old = false;
-        if (gari__tables_take_seeds(pass))
-            seed_block(pass, block, &young, &old);
-        else
-            young = true;
-        if (young || old)
-            gari__seeds_put_back(block, young);
+        /* It may have got candidates where this has been, and been taken from the dirty ones since. */
+        if (pass->keeps_young || pass->keeps_old || block->gathered_young)
+            gari__seeds_put_back(block, pass->keeps_young);
         else
             gari__seeds_release(block);
-        size_t cost = 1 + block->slots / 64;
-        budget -= cost < budget ? cost : budget;
+        pass->slot = 0;
+        pass->keeps_young = pass->keeps_old = false;
+        budget -= budget > 0;
     }
     if (!pass->block) {
+        pass->seeded = pass->blocks;
         if (pass->whole) {
             /* Only now: whatever made an object a candidate that was just taken happened before
              * this, so all of that garbage was born before it, and a candidate that is found to be
@@ -342,7 +360,7 @@ static void drop_demoted(struct gari__pass *pass)
 static size_t scan_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
 {
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-    uint32_t slot = pass->slot;
+    uint32_t slot = pass->slot, begin = slot;
     uint64_t words = 0;
     for (; slot < block->slots && budget > 0 && pass->queue.count == 0; slot++) {
         uint32_t state = scratch[slot];
@@ -370,7 +388,8 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
     pass->slot = slot;
     if (words)
         gari__member_types(pass, gari__shape_of_block(block), words);
-    return budget;
+    size_t cost = (slot - begin) / 16; /* an empty stretch costs something too */
+    return cost < budget ? budget - cost : 0;
 }
 
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
@@ -389,7 +408,7 @@ size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
         if (pass->slot == pass->block->slots) {
             pass->block = pass->block->touched_next[pass->which];
             pass->slot = 0;
-            budget -= budget > 0; /* an empty stretch costs something too */
+            budget -= budget > 0;
         }
     }
     return budget;

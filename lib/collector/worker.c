@@ -4,6 +4,7 @@
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/crowd.h"
 #include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
@@ -19,26 +20,37 @@
 #define HELP_BUDGET 512u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
+#define LIMBO_BUDGET 1024u
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
 #define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
+/* While a pass rests: it may do so for longer. */
+#define REST_TICK_NS 5000000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
-#define LATE_BYTES ((uint64_t)256 << 10)
+#define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
+/* A thread puts what died late under way when it has allocated so much since the last time. */
+#define LATE_BYTES ((uint64_t)128 << 10)
+/* While threads free what died late themselves, the background thread leaves it to them: unless so much
+ * waits, and for so long after the last time. */
+#define TENDED_BYTES ((uint64_t)4 << 20)
+#define TENDED_NS (4 * LIMBO_TICK_NS)
 /* After a thread has been refused. */
 #define RETRY_NS 100000000u
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool started;      /* all threads that the mode asks for; atomically */
-    uint64_t retry_ns; /* not before this time; atomically */
-    uint64_t turns;    /* odd while the thread may have dead objects in hand; atomically */
-    bool has_thread;   /* written under the lock, read without */
-    bool kicked;
+    bool started;       /* all threads that the mode asks for; atomically */
+    uint64_t retry_ns;  /* not before this time; atomically */
+    uint64_t tended_ns; /* when a mutator last freed what died late; atomically */
+    uint64_t turns;     /* odd while the thread may have dead objects in hand; atomically */
+    bool has_thread;    /* written under the lock, read without */
+    bool kicked;        /* written under the lock, read without */
     bool stop;
     bool asleep; /* waits for a kick or its time; written under the lock, read without */
     bool
@@ -67,40 +79,70 @@ static void lock_first(void)
  * child does not lose what it has in hand. Not for ever, for a callback may wait for the forking thread. */
 static pthread_mutex_t hands = PTHREAD_MUTEX_INITIALIZER;
 
+/* Where the service's threads fill all processors this one would only compete with them: they do the
+ * collector's work, in small slices. If none has since the last time, they have other things to do, and it
+ * does one. */
+static bool leaves_it_to_others(bool crowded)
+{
+    static uint64_t seen;
+    uint64_t helped = gari__load_relaxed(&gari__collector.helped);
+    bool others = helped != seen;
+    seen = helped;
+    return crowded && others;
+}
+
+/* Whether mutators see to limbo: what this thread freed would come back to them from another core. */
+static bool is_tended(void)
+{
+    uint64_t last = gari__load_relaxed(&worker.tended_ns);
+    return last && gari__now_ns() - last < TENDED_NS &&
+           gari__limbo_read_stats().bytes < TENDED_BYTES;
+}
+
 /* A bit of everything that waits. Returns how long the thread may sleep, UINT64_MAX: for ever. */
 static uint64_t work(struct gari__object_thread *self)
 {
     uint64_t ticket = 0;
     enum gari__slice slice;
-    bool much;
+    bool crowded, leave, much;
     do {
+        crowded = gari__crowd_look();
+        leave = leaves_it_to_others(crowded);
         /* First what is dead already: it may be all that made a collection look due. */
         pthread_mutex_lock(&hands);
         bool dying = gari__waiting_any(GARI__DYING) && gari__deaths_run(self, WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
-        lock_first();
-        slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0, false,
-                                  &ticket);
-        gari__collector_unlock();
+        slice = GARI__SLICE_IDLE;
+        if (!leave) {
+            lock_first();
+            slice = gari__drive_slice(self, WORKER_BUDGET, !dying || gari__schedule_debt() > 0,
+                                      false, &ticket);
+            gari__collector_unlock();
+        }
         gari__events_deliver(self);
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
         pthread_mutex_lock(&hands);
-        much = gari__limbo_any() && gari__limbo_free(self, WORKER_BUDGET) == 0;
+        much = gari__limbo_any() && !is_tended() && gari__limbo_free(self, WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
-    } while (slice == GARI__SLICE_WORKED || much);
+    } while (!crowded && (slice == GARI__SLICE_WORKED || much));
+    if (crowded && (leave || slice != GARI__SLICE_IDLE))
+        return LIMBO_TICK_NS;
     if (slice == GARI__SLICE_WAITS)
         return 0;
     if (gari__waiting_any(GARI__DYING))
         return 0;
     if (gari__limbo_any()) {
-        gari__limbo_seal();
+        if (!is_tended())
+            gari__limbo_seal();
         if (!gari__grace_has_thread())
             gari__grace_wait(gari__limbo_last_ticket(), 0);
         return LIMBO_TICK_NS;
     }
     if (gari__finalizers_retry())
         return CANDIDATE_TICK_NS;
+    if (slice == GARI__SLICE_RESTS)
+        return REST_TICK_NS;
     gari__collector_lock();
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
     gari__collector_unlock();
@@ -114,7 +156,7 @@ static void sleep_for(uint64_t ns)
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         GARI_PERTURB_AT("worker.sleep");
-        /* Pairs with gari__stage and gari__limbo_put: either they see the flag, or this look sees
+        /* Pairs with gari__candidate_keep and gari__limbo_put: either they see the flag, or this look sees
          * their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         GARI_PERTURB_AT("worker.look");
@@ -127,7 +169,7 @@ static void sleep_for(uint64_t ns)
                gari__cond_wait_until(&worker.wake, &worker.lock, at))
             ;
     }
-    worker.kicked = false;
+    gari__store_relaxed(&worker.kicked, false);
     gari__store_relaxed(&worker.asleep, false);
     gari__mutex_unlock(&worker.lock);
 }
@@ -218,6 +260,7 @@ void gari__worker_stop(void)
     if (has_thread)
         pthread_join(worker.thread, NULL);
     gari__grace_stop();
+    gari__crowd_forget();
     gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.has_thread, false);
     gari__store_relaxed(&worker.retry_ns, 0);
@@ -264,6 +307,7 @@ void gari__worker_after_fork(void)
     gari__cond_renew(&worker.wake);
     gari__mutex_renew(&hands);
     worker.turns += worker.turns % 2;
+    gari__crowd_forget();
     worker.started = worker.has_thread = worker.kicked = worker.stop = worker.asleep = false;
     if (worker.barred && !pthread_equal(worker.barrer, pthread_self()))
         worker.barred = false;
@@ -274,7 +318,7 @@ void gari__worker_after_fork(void)
 void gari__worker_kick(void)
 {
     gari__mutex_lock(&worker.lock);
-    worker.kicked = true;
+    gari__store_relaxed(&worker.kicked, true);
     pthread_cond_signal(&worker.wake);
     gari__mutex_unlock(&worker.lock);
 }
@@ -295,12 +339,13 @@ void gari__upcall_waited(uint64_t begin)
         ;
 }
 
-/* Whether mutators do all the work: the mode says so, or there is no thread for it. */
+/* Whether mutators do all the work: the mode says so, or there is no thread for it, or no processor for
+ * the thread. */
 static bool is_alone(void)
 {
     return gari__collector.mode == GARI_MODE_INLINE ||
            (gari__collector.mode == GARI_MODE_BACKGROUND &&
-            !gari__load_relaxed(&worker.has_thread));
+            (!gari__load_relaxed(&worker.has_thread) || gari__crowded()));
 }
 
 static void note_help(uint64_t begin)
@@ -377,6 +422,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
             gari__worker_kick();
         return;
     }
+    if (!open && !is_alone() && !gari__candidates_any() && !gari__waiting_any(GARI__DYING)) {
+        /* There is nothing to be collected: only its time has come. No reason to wait for the thread. */
+        if (!gari__load_relaxed(&worker.kicked))
+            gari__worker_kick();
+        return;
+    }
     uint64_t debt = gari__schedule_debt();
     if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
         /* What is dead already may be all that made a collection look due. */
@@ -384,12 +435,12 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         gari__set_alarm(self, HELP_EVERY);
         return;
     }
-    if (is_alone() || debt >= OUTRUN_BYTES) {
+    bool alone = is_alone();
+    if (alone || debt >= OUTRUN_BYTES) {
         gari__set_alarm(self, HELP_EVERY);
-        if (gari__load_relaxed(&worker.asleep))
+        if (gari__load_relaxed(&worker.asleep) && !gari__crowded())
             gari__worker_kick();
-        if (gari__collector.mode == GARI_MODE_BACKGROUND && debt < 2 * OUTRUN_BYTES &&
-            gari__load_relaxed(&worker.has_thread))
+        if (!alone && debt < 2 * OUTRUN_BYTES)
             slow_down(debt);
         else /* about 32 edges of work for each allocation: more than any object costs */
             help_collect(self, debt);
@@ -405,40 +456,68 @@ static bool much_waits(void)
 }
 
 /* Without knowing how much hangs on what waits: so much has been allocated since. */
-static bool much_dies_late(struct gari__object_thread *self)
+static bool is_late_due(struct gari__object_thread *self)
 {
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
     if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
         return false;
+    uint64_t ticket = gari__limbo_last_ticket();
+    if (ticket == self->late_ticket)
+        return true;
+    /* Another thread has sealed one meanwhile: of what all had. */
+    self->late_ticket = ticket;
     self->late_mark = allocated;
-    /* A root that was a candidate when it died is not in limbo before its ring is emptied. */
-    gari__candidates_file(self, self);
-    return true;
+    return false;
 }
 
-void gari__upcall_refill(struct gari__object_thread *self)
+/* What dies late is reused soonest by those who made it, while it is in their core's cache: they put a
+ * batch under way every so often, and mostly find in the same call that it is ripe. */
+static void seal_late(struct gari__object_thread *self)
+{
+    if (gari__limbo_seal_idle()) {
+        self->late_waiting = false;
+        self->late_sealed = true;
+        self->late_mark = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+        self->late_ticket = gari__limbo_last_ticket();
+    }
+}
+
+/* Nobody else drives grace periods, and one is held up: by a section of another thread's. */
+static void wait_alone(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    self->late_sealed = self->late_sealed && gari__limbo_under_way();
+    bool held_up = self->late_sealed && allocated - self->late_mark >= MANUAL_LATE_BYTES;
+    if (gari__in_section() || self->heap.thread.shared || gari__grace_has_thread() ||
+        !(held_up || much_waits()))
+        return;
+    self->late_waiting = false;
+    self->late_mark = allocated;
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    gari__limbo_free(self, HELP_BUDGET);
+}
+
+uint64_t gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
     gari__finalizers_retry();
     if (!may_help(self) || self->never_help)
-        return;
-    bool much_late = much_dies_late(self);
-    if (!gari__limbo_any() && !gari__waiting_any(GARI__DYING))
-        return;
+        return 0;
+    bool late = is_late_due(self);
+    if (late)
+        seal_late(self);
+    bool dying = gari__waiting_any(GARI__DYING);
+    if (!dying && !gari__limbo_any())
+        return 0;
     uint64_t begin = gari__now_ns();
-    if (gari__waiting_any(GARI__DYING))
+    if (dying)
         gari__deaths_run(self, HELP_BUDGET);
-    /* What dies late is reused soonest by those who made it, and its size is not known: so they keep a
-     * batch of it under way. */
-    if (is_alone() || self->late_waiting)
+    if (is_alone() && !self->late_waiting)
         gari__limbo_seal_idle();
-    gari__limbo_free(self, HELP_BUDGET);
-    if (!gari__in_section() && !self->heap.thread.shared && !gari__grace_has_thread() &&
-        (much_waits() || much_late)) {
-        self->late_waiting = false;
-        gari__limbo_seal();
-        gari__grace_wait(gari__limbo_last_ticket(), 0);
-        gari__limbo_free(self, HELP_BUDGET);
-    }
+    if (gari__limbo_free(self, LIMBO_BUDGET) < LIMBO_BUDGET && late)
+        gari__store_relaxed(&worker.tended_ns, begin);
+    wait_alone(self);
     note_help(begin);
+    return begin;
 }

@@ -8,7 +8,6 @@
 #ifndef GARI_CONTAINERS_SLOTS_H
 #define GARI_CONTAINERS_SLOTS_H
 
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 
@@ -47,7 +46,6 @@ static inline void gari__slot_dropped(struct gari__object_thread *self, gari_obj
 static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *slot,
                                   gari_object *object, const char *call)
 {
-    gari__candidates_relieve(self);
     gari__section_begin();
     GARI_PERTURB_AT("store.count");
     if (object)
@@ -65,17 +63,13 @@ static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *s
 static inline void gari__slot_publish(struct gari__object_thread *self, gari_slot *slot,
                                       gari_object *object)
 {
-    gari__candidates_relieve(self);
     gari__section_begin();
     GARI_PERTURB_AT("move.exchange");
     gari__checked_stores(slot);
     gari_object *old = gari__exchange_acq_rel(&slot->pointer, object);
     gari__checked_edge(object, "a container");
-    if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE)) {
-        uint64_t word = gari__load_relaxed(gari__word_of(object));
-        if (gari__needs_suspicion(word))
-            gari__suspect(self, object, word);
-    }
+    if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE))
+        gari__suspect_moved(self, object);
     gari__slot_dropped(self, old);
     gari__section_end();
 }

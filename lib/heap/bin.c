@@ -2,8 +2,10 @@
 
 #include "lib/heap/memory.h"
 
-/* Carving more at once would touch memory long before it is needed. */
-#define CARVE_BYTES 2048u
+/* Carving more at once would touch memory long before it is needed: of a type of which a thread has but a
+ * few objects, perhaps never. */
+#define CARVE_FIRST 2048u
+#define CARVE_BYTES 8192u
 
 struct gari__bin *gari__bin_find(struct gari__heap_thread *self, struct gari__kind *kind)
 {
@@ -32,13 +34,19 @@ static bool refill_from_block(struct gari__bin *bin)
 {
     bin->free = gari__block_take_freed(bin->block);
     if (bin->free == 0) {
-        uint32_t wanted = CARVE_BYTES / bin->slot_size;
+        bool first = gari__load_relaxed(&bin->block->carved) == 0;
+        uint32_t wanted = (first ? CARVE_FIRST : CARVE_BYTES) / bin->slot_size;
         uint32_t head = 0;
         gari__block_carve(bin->block, wanted ? wanted : 1, &head);
         /* Release: in the child of a fork no slot is listed here that has not been carved. */
         gari__store_release(&bin->free, head);
     }
     return bin->free != 0;
+}
+
+bool gari__bin_refill_own(struct gari__bin *bin)
+{
+    return bin->block && refill_from_block(bin);
 }
 
 bool gari__bin_refill(struct gari__bin *bin, size_t limit)

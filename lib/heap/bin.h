@@ -47,6 +47,9 @@ struct gari__heap_thread {
 /* Finds the thread's bin for the kind, making one at first use; NULL when there is no memory. */
 struct gari__bin *gari__bin_find(struct gari__heap_thread *self, struct gari__kind *kind);
 
+/* Gets free slots for an empty bin from its block. False when that has none. */
+bool gari__bin_refill_own(struct gari__bin *bin);
+
 /* Gets free slots for an empty bin: those that others have put back, an adopted block's, a new
  * block's. False when there is no memory or the limit forbids a new block. */
 bool gari__bin_refill(struct gari__bin *bin, size_t limit);

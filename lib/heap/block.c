@@ -38,14 +38,14 @@ static void descriptor_free(struct gari__block *block)
     gari__mutex_unlock(&pool_lock);
 }
 
-static size_t side_array(size_t slots)
+static size_t candidates_bytes(size_t slots)
 {
-    return (slots * sizeof(struct gari__side) + 7) & ~(size_t)7;
+    return (slots + 63) / 64 * sizeof(uint64_t);
 }
 
 static size_t side_bytes(size_t slots)
 {
-    return (side_array(slots) + (slots + 63) / 64 * 8 + 63) & ~(size_t)63;
+    return (candidates_bytes(slots) + slots * sizeof(struct gari__side) + 63) & ~(size_t)63;
 }
 
 static size_t slots_in(size_t bytes, size_t slot_size)
@@ -76,13 +76,12 @@ struct gari__block *gari__block_new(struct gari__kind *kind, size_t slot_size, s
     }
     block->run = run;
     block->pages = (uint32_t)pages;
-    block->side = (struct gari__side *)(void *)run;
-    block->candidates = (uint64_t *)(void *)(run + side_array(slots));
-    memset(block->candidates, 0, (slots + 63) / 64 * 8);
+    block->side = (struct gari__side *)(void *)(run + candidates_bytes(slots));
     block->base = run + side_bytes(slots);
     assert(slots > 1 || block->base == run + GARI__SINGLE_AT);
     block->slot_size = (uint32_t)(slots == 1 ? 0 : slot_size);
     block->slots = (uint32_t)slots;
+    memset(run, 0, candidates_bytes(slots));
     block->reciprocal =
         slots == 1 ? 0 : (uint32_t)((((uint64_t)1 << 32) + slot_size - 1) / slot_size);
     block->zeroed = pages > GARI__RUN_MAX;

@@ -6,8 +6,9 @@
  *   side[slots]            the object's birth stamp, and the index of the next slot in whatever list
  *                          a dead or free one is in. So no list of objects ever needs memory, and a
  *                          free slot's body is never touched.
- *   candidates[slots/64]   a bit a slot: the collector should look at the object (a hint: it may
- *                          point at a slot that has been freed or reused since)
+ *   candidates             before it, backwards, so that it is found without the number of slots: a bit a
+ *                          slot: the collector should look at the object (a hint: it may point at a
+ *                          slot that has been freed or reused since)
  *
  * A block has an owner while it is some thread's current block for its type; otherwise none. Only
  * the owner takes slots; anybody puts them back, through `freed`, whose one word holds list, length
@@ -81,7 +82,6 @@ struct gari__block {
     };
 
     uint64_t freed; /* atomically */
-    uint64_t *candidates;
     char *run;
     uint32_t pages;
     bool zeroed;        /* the slots have never been used: their bodies are zero */
@@ -103,9 +103,11 @@ struct gari__block {
     size_t resume;
 
     /* Candidates (object/candidate.c, collector/seeds.c). */
-    bool gathered_young; /* has got new candidates since; under the collector's lock */
+    bool
+        gathered_young; /* has got new candidates since; this and the next under the collector's lock */
+    uint8_t gathered_list;
     struct gari__block *dirty_next;
-    struct gari__block *gathered_next;
+    struct gari__block *gathered_next, *gathered_prev;
     /* Blocks in which a pass has a scratch array. */
     struct gari__block *touched_next[GARI__PASSES];
 #ifdef GARI_CHECKED
@@ -172,6 +174,12 @@ void gari__kind_before_fork(struct gari__kind *kind, void *unused);
 void gari__kind_after_fork(struct gari__kind *kind, void *unused);
 void gari__blocks_before_fork(void);
 void gari__blocks_after_fork(void);
+
+/* The word of the candidates' bits that has the slot's. */
+static inline uint64_t *gari__candidates_of(const struct gari__block *block, uint32_t slot)
+{
+    return (uint64_t *)(void *)block->side - 1 - slot / 64;
+}
 
 static inline uint32_t gari__slot_of(const struct gari__block *block, const void *object)
 {

@@ -62,13 +62,18 @@ void gari__walks_before_fork(void);
 void gari__segments_before_fork(void);
 void gari__segments_after_fork(void);
 
-static inline struct gari__block *gari__block_of(const void *object)
+/* Where the segment says which block the object is in. */
+static inline struct gari__block *const *gari__map_entry(const void *object)
 {
     uintptr_t address = (uintptr_t)object;
     const struct gari__segment *segment =
         (const struct gari__segment *)(address & ~(GARI__SEGMENT_SIZE - 1));
-    return gari__load_relaxed(
-        &segment->map[(address & (GARI__SEGMENT_SIZE - 1)) >> GARI__PAGE_SHIFT]);
+    return &segment->map[(address & (GARI__SEGMENT_SIZE - 1)) >> GARI__PAGE_SHIFT];
+}
+
+static inline struct gari__block *gari__block_of(const void *object)
+{
+    return gari__load_relaxed(gari__map_entry(object));
 }
 
 #endif

@@ -16,9 +16,8 @@ enum gari__places {
     GARI__NOWHERE, /* in no list: alive */
     GARI__FREE,
     GARI__IN_DYING,
-    GARI__IN_LIMBO,      /* or past it, and not yet taken apart */
-    GARI__IN_UNFINISHED, /* alive, to be finalized */
-    GARI__IN_RING        /* dead, and a ring still points at it */
+    GARI__IN_LIMBO,     /* or past it, and not yet taken apart */
+    GARI__IN_UNFINISHED /* alive, to be finalized */
 };
 
 struct gari__checked_slot {
@@ -26,7 +25,6 @@ struct gari__checked_slot {
     uint32_t own;    /* references of gari's own */
     uint32_t weak;   /* weak references and entries that hold its control block */
     uint8_t place;   /* one of gari__places */
-    uint8_t staged;  /* how often it is in a ring */
     bool unreadable; /* its length is corrupt */
 };
 

@@ -73,33 +73,11 @@ static void place_bin(struct gari__check *check, const struct gari__bin *bin)
     place_list(check, it, bin->free, GARI__FREE, "its owner's free list");
 }
 
-/* A ring's entries hold what they point at. */
-static void place_staged(struct gari__check *check, const struct gari__object_thread *of)
-{
-    uint32_t head = gari__load_acquire(&of->staged_head);
-    for (uint32_t at = gari__load_relaxed(&of->staged_tail); at != head; at++) {
-        uint32_t slot;
-        const gari_object *object = gari__load_relaxed(&of->staged[at % GARI__STAGED]);
-        struct gari__checked_block *it = gari__check_locate(check, object, &slot);
-        if (!it) {
-            gari__check_say(check, "a buffer of candidates has %p, which is no object",
-                            (const void *)object);
-            continue;
-        }
-        struct gari__checked_slot *state = &it->slots[slot];
-        if (state->staged < UINT8_MAX)
-            state->staged++;
-        if ((gari__check_word(it->block, slot) & GARI__APART) && state->place == GARI__NOWHERE)
-            state->place = GARI__IN_RING;
-    }
-}
-
 static void check_thread(struct gari__check *check, const struct gari__object_thread *of)
 {
     for (size_t i = 0; i < GARI__BIN_LISTS; i++)
         for (const struct gari__bin *bin = of->heap.bins[i]; bin; bin = bin->next)
             place_bin(check, bin);
-    place_staged(check, of);
     if (of->pending || of->run_count)
         gari__check_say(check, "a thread is in the middle of taking %u objects apart",
                         of->dying_count + of->claimed_count + of->run_count);
@@ -152,7 +130,7 @@ static void mark_lists(struct gari__check *check)
     const struct gari__block *dirty = gari__candidates_first_dirty();
     for (; (it = listed(&lists, dirty)) != NULL; dirty = dirty->dirty_next)
         it->dirty = true;
-    for (int list = 0; list < 2; list++) {
+    for (int list = 0; list < GARI__SEED_LISTS; list++) {
         lists = begin(check, "the collector's list of blocks with candidates");
         const struct gari__block *block = gari__seeds_first(list);
         for (; (it = listed(&lists, block)) != NULL; block = block->gathered_next)

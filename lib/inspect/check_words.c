@@ -87,14 +87,10 @@ static void check_flags(struct gari__check *check, const struct gari__checked_bl
         wrong = "is to be finalized, and its type has no finalizer";
     else if ((word & GARI__UNFINALIZED) && !gari__is_counted(word))
         wrong = "has count 0 and is to be finalized, and nobody sees to it";
-    else if ((word & GARI__APART) && gari__is_alive(word))
-        wrong = "is said to have been taken apart";
-    else if ((word & GARI__CANDIDATE) && it->slots[slot].staged == 0)
-        wrong = "is said to be in a buffer of candidates, and is in none";
-    else if (!(word & GARI__CANDIDATE) && it->slots[slot].staged > 0)
-        wrong = "is in a buffer of candidates, and its word denies it";
-    else if (it->slots[slot].staged > 1)
-        wrong = "is in a buffer of candidates twice";
+    else if ((word & GARI__CANDIDATE) && gari__is_alive(word) &&
+             !gari__candidate_bit(block, slot) &&
+             gari__generation_of(block, slot) != GARI_PERMANENT)
+        wrong = "is said to be a candidate, and has no bit";
     else if ((word & GARI__COUNT_HIGH) && !(word & GARI__IMMORTAL))
         wrong = "has a count beyond which objects are immortal, and is not";
     if (wrong)

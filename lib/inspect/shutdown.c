@@ -9,8 +9,9 @@
 #include "lib/object/checked.h"
 #include "lib/object/finalizer.h"
 
-/* Garbage may hold garbage of which nothing was known before; each round frees a layer. */
-#define ROUNDS 8
+/* Garbage may hold garbage of which nothing was known before, above all what may not be taken apart; each
+ * round frees a layer. The bound is for callbacks that make more of it for ever. */
+#define ROUNDS 64
 
 struct census {
     void (*report)(const gari_type *type, size_t objects, size_t bytes, void *arg);
@@ -91,24 +92,22 @@ size_t gari_shutdown(void (*report)(const gari_type *type, size_t objects, size_
     gari_garbage_clear();
     gari__finalizers_stop();
     gari__finalizers_at_exit();
-    uint64_t freed = UINT64_MAX;
+    uint64_t done = UINT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
         gari__drive_collection(self, 2);
         gari__drive_finalizers(self, true);
+        gari__events_finish(self); /* who is told may look at the list */
+        /* What each collection lists anew dies of this unless it is in a cycle itself, and what it held
+         * may be garbage then: so it is part of the round, and the round's callbacks come after it. */
+        gari_garbage_clear();
         gari__drive_tidy(self);
         gari__finalize_run(self, GARI__FINALIZE_SOME);
         struct gari__tally sum = gari__tally_sum();
-        if (freed == sum.freed_by_count + sum.freed_by_cycles && !gari__finalize_any())
+        /* A finalizer that has brought its object back may have made other garbage. */
+        uint64_t now = sum.freed_by_count + sum.freed_by_cycles + gari__finalize_called();
+        if (now == done && !gari__finalize_any())
             break;
-        freed = sum.freed_by_count + sum.freed_by_cycles;
-    }
-    gari__events_finish(self);
-    /* What the list held may die now, and its callbacks and finalizers are called too. */
-    for (int round = 0; round < ROUNDS; round++) {
-        gari_garbage_clear();
-        gari__drive_tidy(self);
-        if (gari__finalize_run(self, GARI__FINALIZE_SOME) == 0)
-            break;
+        done = now;
     }
     gari_set_debug(debug);
     gari__checked_release();

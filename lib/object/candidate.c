@@ -1,146 +1,61 @@
 #include "lib/object/candidate.h"
 
 #include "lib/object/count.h"
-#include "lib/object/death.h"
 
 static struct gari__block *dirty_blocks;
 
-static void set_bit(struct gari__block *block, uint32_t slot)
-{
-    /* Release: pairs with the collector's clearing of the bit, which must see the word at least as
-     * new as the filer saw it. */
-    gari__fetch_or_seq_cst(&block->candidates[slot / 64], (uint64_t)1 << (slot % 64));
-}
-
-static void list_dirty(struct gari__block *block)
+/* True: it was not listed. */
+static bool list_dirty(struct gari__block *block)
 {
     GARI_PERTURB_AT("dirty.list");
-    /* Sequentially consistent on both sides (set_bit; seeds.c): either the collector has not yet taken
-     * `dirty` down, and will see the bit when it reads the bits after that, or we list the block
-     * again. */
+    /* Sequentially consistent on both sides (the setting of the bit; seeds.c): either the collector has
+     * not yet taken `dirty` down, and will see the bit when it reads the bits after that, or we list the
+     * block again. */
     if (gari__load_seq_cst(&block->dirty) || gari__exchange_seq_cst(&block->dirty, true))
-        return;
+        return false;
     struct gari__block *first = gari__load_relaxed(&dirty_blocks);
     do {
         gari__store_relaxed(&block->dirty_next, first);
-    } while (!gari__cas_acq_rel(&dirty_blocks, &first, block));
+    } while (!gari__cas_seq_cst(&dirty_blocks, &first, block));
+    return true;
 }
 
 void gari__candidate_keep(struct gari__block *block, uint32_t slot)
 {
-    set_bit(block, slot);
-    list_dirty(block);
-}
-
-/* The caller holds the object by its CANDIDATE flag. */
-static void file(struct gari__object_thread *self, gari_object *object)
-{
-    gari__section_begin();
-    GARI_PERTURB_AT("file.clear");
-    uint64_t old = gari__fetch_and_acq_rel(gari__word_of(object), ~GARI__CANDIDATE);
-    bool alive = gari__is_alive(old);
-    if (alive) {
-        /* Alive in this section: the block stays at least until its end. */
-        struct gari__block *block = gari__block_of(object);
-        GARI_PERTURB_AT("file.bit");
-        gari__candidate_keep(block, gari__slot_of(block, object));
-    }
-    gari__section_end();
-    if (!alive && (old & GARI__APART)) {
-        gari__death_retire(self, object);
-        gari__death_flush(self);
-    }
-}
-
-void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64_t word)
-{
-    do {
-        if (!gari__is_alive(word) || !gari__needs_suspicion(word))
-            return;
-        GARI_PERTURB_AT("suspect");
-    } while (
-        !gari__cas_acq_rel(gari__word_of(object), &word, word | GARI__CANDIDATE | GARI__SHARED));
-    gari__stage(self, object);
-}
-
-void gari__stage(struct gari__object_thread *self, gari_object *object)
-{
-    uint32_t head = gari__load_relaxed(&self->staged_head);
-    if (gari__unlikely(head - gari__load_acquire(&self->staged_tail) == GARI__STAGED)) {
-        file(self, object);
+    GARI_PERTURB_AT("suspect.bit");
+    /* Release: pairs with the collector's taking of the bit. Sequentially consistent: see list_dirty. */
+    gari__fetch_or_seq_cst(gari__candidates_of(block, slot), (uint64_t)1 << (slot % 64));
+    if (!list_dirty(block))
         return;
-    }
-    gari__store_relaxed(&self->staged[head % GARI__STAGED], object);
-    GARI_PERTURB_AT("ring.stage");
-    /* It may be the only thing that the collector would ever wake up for. (Also a release: pairs with
-     * file_staged.) */
-    (void)gari__exchange_seq_cst(&self->staged_head, head + 1);
-    GARI_PERTURB_AT("ring.wake");
+    GARI_PERTURB_AT("dirty.wake");
+    /* It may be the only thing that the collector would ever wake up for. Sequentially consistent, with
+     * the listing: pairs with sleep_for in collector/worker.c. */
     if (gari__load_seq_cst(&gari__collector_asleep))
         gari__upcall_wake();
 }
 
-static void file_staged(struct gari__object_thread *self, struct gari__object_thread *of)
+void gari__suspect_end(struct gari__object_thread *self, gari_object *object)
 {
-    uint32_t head = gari__load_acquire(&of->staged_head);
-    uint32_t tail = gari__load_relaxed(&of->staged_tail);
-    while (tail != head) {
-        file(self, gari__load_relaxed(&of->staged[tail % GARI__STAGED]));
-        tail++;
-        /* Release: pairs with the owner's look for room in gari__suspect. */
-        gari__store_release(&of->staged_tail, tail);
-    }
+    struct gari__block *block = gari__block_of(object);
+    gari__candidate_keep(block, gari__slot_of(block, object));
+    gari__store_relaxed(&self->suspecting, NULL);
 }
 
-void gari__candidates_relieve(struct gari__object_thread *self)
+void gari__suspect(struct gari__object_thread *self, gari_object *object)
 {
-    if (gari__likely(!gari__candidates_full(self)))
-        return;
-    /* If somebody else is emptying the ring there is nothing to do; should it fill up all the same,
-     * gari__suspect files one by one. */
-    gari__section_prepare();
-    if (!gari__mutex_trylock(&self->drain_lock))
-        return;
-    file_staged(self, self);
-    gari__mutex_unlock(&self->drain_lock);
-}
-
-void gari__candidates_file(struct gari__object_thread *self, struct gari__object_thread *of)
-{
-    gari__section_prepare();
-    gari__mutex_lock(&of->drain_lock);
-    file_staged(self, of);
-    gari__mutex_unlock(&of->drain_lock);
-}
-
-void gari__candidates_file_all(struct gari__object_thread *self)
-{
-    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
-        struct gari__object_thread *of = (struct gari__object_thread *)t;
-        if (gari__load_acquire(&of->staged_head) != gari__load_relaxed(&of->staged_tail))
-            gari__candidates_file(self, of);
-    }
-}
-
-void gari__candidates_quiesce(void)
-{
-    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
-        struct gari__object_thread *of = (struct gari__object_thread *)t;
-        gari__mutex_lock(&of->drain_lock);
-        gari__mutex_unlock(&of->drain_lock);
-    }
+    gari__suspect_begin(self, object);
+    GARI_PERTURB_AT("suspect");
+    /* Whoever takes the flag away sees what was done before this, whether it was set or not. */
+    uint64_t old = gari__fetch_or_acq_rel(gari__word_of(object), GARI__CANDIDATE | GARI__SHARED);
+    if (!(old & GARI__CANDIDATE))
+        gari__suspect_end(self, object);
+    else
+        gari__store_relaxed(&self->suspecting, NULL);
 }
 
 bool gari__candidates_any(void)
 {
-    if (gari__load_relaxed(&dirty_blocks))
-        return true;
-    for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
-        struct gari__object_thread *of = (struct gari__object_thread *)t;
-        if (gari__load_seq_cst(&of->staged_head) != gari__load_relaxed(&of->staged_tail))
-            return true;
-    }
-    return false;
+    return gari__load_seq_cst(&dirty_blocks) != NULL;
 }
 
 struct gari__block *gari__candidates_take_dirty(void)
@@ -153,17 +68,31 @@ const struct gari__block *gari__candidates_first_dirty(void)
     return gari__load_acquire(&dirty_blocks);
 }
 
-void gari__candidates_before_fork(void)
+static bool has_candidates(const struct gari__block *block)
 {
-    for (struct gari__thread *t = gari__thread_first(); t; t = t->next)
-        gari__mutex_pass(&((struct gari__object_thread *)t)->drain_lock);
+    uint64_t all = 0;
+    for (uint32_t first = 0; first < block->slots; first += 64)
+        all |= gari__load_relaxed(gari__candidates_of(block, first));
+    return all != 0;
 }
 
 void gari__candidates_after_fork(struct gari__block *block)
 {
-    /* Whoever took it from the list holds the collector's lock; somebody may not have listed it yet. */
+    /* Whoever took it from the list holds the collector's lock; somebody may not have listed it yet, or
+     * not even marked it. */
     if (!block)
         gari__store_relaxed(&dirty_blocks, NULL);
-    else if (gari__exchange_acq_rel(&block->dirty, false))
+    else if (gari__exchange_acq_rel(&block->dirty, false) || has_candidates(block))
         list_dirty(block);
+}
+
+void gari__suspect_after_fork(struct gari__object_thread *gone)
+{
+    gari_object *object = gone->suspecting;
+    gone->suspecting = NULL;
+    if (!object || !(gari__load_relaxed(gari__word_of(object)) & GARI__CANDIDATE))
+        return;
+    struct gari__block *block = gari__block_of(object);
+    uint32_t slot = gari__slot_of(block, object);
+    gari__fetch_or_seq_cst(gari__candidates_of(block, slot), (uint64_t)1 << (slot % 64));
 }

@@ -1,43 +1,48 @@
 /* Candidates: tracked objects that may have become part of a garbage cycle.
  *
- * An object becomes one in two steps. Staging: the thread that suspects it sets CANDIDATE in its
- * word, which holds the slot, and puts it into its own ring. Filing: whoever empties the ring clears
- * CANDIDATE, in a section, and if the object is alive sets its bit in the block and lists the block
- * as dirty. Order matters: CANDIDATE is cleared before the bit is set, so a reference dropped after
- * the clearing stages the object again, and one dropped before is seen by whoever acquires the bit
- * (docs/protocol.md, "No candidate is lost"). The bit is no hold: it may come to point at another
- * object, which is then looked at for nothing. */
+ * Whoever drops a reference and leaves others, or makes an external reference an edge, sees to it that
+ * CANDIDATE is set in the object's word, in that step or after it; and who has set it also sets the
+ * object's bit in its block and lists the block as dirty, before the section ends. A pass takes the bit
+ * away, then the flag, then it reads the object. So who finds the flag set has nothing to do: whoever
+ * takes it away sees what he did. And the flag is first: were it set after the bit, it could stay without
+ * one (docs/protocol.md, "No candidate is lost").
+ *
+ * Neither is a hold: the bit may come to point at another object, which is then looked at for nothing. */
 #ifndef GARI_OBJECT_CANDIDATE_H
 #define GARI_OBJECT_CANDIDATE_H
 
+#include "concurrency/perturb.h"
+#include "concurrency/word.h"
 #include "lib/object/self.h"
 
-/* Files what the calling thread has staged if its ring is getting full. Outside of gari's sections. */
-void gari__candidates_relieve(struct gari__object_thread *self);
-
-static inline bool gari__candidates_full(const struct gari__object_thread *self)
+/* Whether it can be in a garbage cycle, and nobody has noted that yet. */
+static inline bool gari__needs_suspicion(uint64_t word)
 {
-    uint32_t staged =
-        gari__load_relaxed(&self->staged_head) - gari__load_relaxed(&self->staged_tail);
-    return staged > GARI__STAGED_HIGH;
+    return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
 }
 
-/* Files what the thread `of` has staged; `self` is the caller. */
-void gari__candidates_file(struct gari__object_thread *self, struct gari__object_thread *of);
+/* Sets the flag, and the bit if it was not set. In the section of the step that made the object a
+ * candidate; it may be dying meanwhile. */
+void gari__suspect(struct gari__object_thread *self, gari_object *object);
 
-/* Files what all threads have staged. */
-void gari__candidates_file_all(struct gari__object_thread *self);
+/* The same when that step itself is about to set the flag: begins before it, and ends after it, if it
+ * did. A fork may come in between: then the child sets the bit. */
+static inline void gari__suspect_begin(struct gari__object_thread *self, gari_object *object)
+{
+    gari__store_relaxed(&self->suspecting, object);
+}
+void gari__suspect_end(struct gari__object_thread *self, gari_object *object);
 
-/* Waits until whoever is filing an object at this moment is done with it. For the collector, after it
- * has set the counts of a proved set to zero: what is filed later is seen to be dead. (An object filed
- * singly, from a full ring, is in a section that the proof's grace period has waited for.) */
-void gari__candidates_quiesce(void);
-
-/* Whether any candidate waits to be filed or gathered (a hint). */
-bool gari__candidates_any(void);
-
-/* Sets the object's bit again: an examination came to no result. The collector holds its block. */
+/* Sets the bit alone. In a section in which the object was alive, or while the collector holds the block. */
 void gari__candidate_keep(struct gari__block *block, uint32_t slot);
+
+static inline bool gari__candidate_bit(const struct gari__block *block, uint32_t slot)
+{
+    return gari__load_relaxed(gari__candidates_of(block, slot)) >> (slot % 64) & 1;
+}
+
+/* Whether any candidate waits to be gathered. Sequentially consistent: pairs with the listing. */
+bool gari__candidates_any(void);
 
 /* Takes all dirty blocks, linked through dirty_next; they stay marked dirty. */
 struct gari__block *gari__candidates_take_dirty(void);
@@ -45,13 +50,9 @@ struct gari__block *gari__candidates_take_dirty(void);
 /* The first dirty block, for the heap's check, while nobody else is at work. */
 const struct gari__block *gari__candidates_first_dirty(void);
 
-void gari__candidates_before_fork(void);
-/* In the child: lists anew what is dirty. Called with NULL first, then for each block. */
+/* In the child of a fork: lists anew what is dirty. Called with NULL first, then for each block. */
 void gari__candidates_after_fork(struct gari__block *block);
-
-static inline bool gari__candidate_bit(const struct gari__block *block, uint32_t slot)
-{
-    return gari__load_relaxed(&block->candidates[slot / 64]) >> (slot % 64) & 1;
-}
+/* And ends what a thread that is gone has begun. */
+void gari__suspect_after_fork(struct gari__object_thread *gone);
 
 #endif

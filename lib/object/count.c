@@ -1,7 +1,6 @@
 #include "lib/object/count.h"
 
 #include "concurrency/fatal.h"
-#include "lib/object/candidate.h"
 #include "lib/object/death.h"
 #include "lib/object/finalize.h"
 
@@ -76,6 +75,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 {
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word), now;
+    gari__suspect_begin(self, object);
     GARI_PERTURB_AT("suspect");
     do {
         if (old & GARI__SHARED) /* meanwhile */
@@ -86,13 +86,16 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
         if (gari__count_of(old) > 1)
             now |= (GARI_MUTANT(LATE_UNSHARED) ? 0 : GARI__SHARED) |
                    (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
-    } while (!gari__cas_seq_cst(word, &old, now));
+    } while (!gari__cas_acq_rel(word, &old, now));
     if (gari__count_of(old) > 1) {
         gari__checked_owned(object, call);
         if (now & ~old & GARI__CANDIDATE)
-            gari__stage(self, object);
+            gari__suspect_end(self, object);
+        else
+            gari__store_relaxed(&self->suspecting, NULL);
         return false;
     }
+    gari__store_relaxed(&self->suspecting, NULL);
     if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
         return gari__count_last(self, object, old);
     return true;

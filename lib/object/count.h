@@ -9,6 +9,7 @@
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
+#include "lib/object/candidate.h"
 #include "lib/object/checked.h"
 #include "lib/object/self.h"
 
@@ -52,28 +53,11 @@ static inline void gari__count_moved(gari_object *object)
 /* From borrowed to owned, in the section of the borrow (R5). */
 bool gari__count_try_up(gari_object *object);
 
-/* Enters a tracked object among the candidates: a decref left it above zero, or an external
- * reference became an edge. `word` is its word as last seen. In a section that began before that
- * step; the object may be dying meanwhile. */
-void gari__suspect(struct gari__object_thread *self, gari_object *object, uint64_t word);
-
-/* The rest of that, when CANDIDATE has just been set by the caller. */
-void gari__stage(struct gari__object_thread *self, gari_object *object);
-
-/* Whether the object's bit says already that the collector should look at it. Sequentially consistent,
- * with the update of the word before it: either the bit is seen to have been taken, or whoever takes
- * it (trace.c) then sees that update. */
-static inline bool gari__is_filed(gari_object *object)
+/* An external reference has become an edge, which changes no word; so the flag is not only looked at. */
+static inline void gari__suspect_moved(struct gari__object_thread *self, gari_object *object)
 {
-    const struct gari__block *block = gari__block_of(object);
-    uint32_t slot = gari__slot_of(block, object);
-    GARI_PERTURB_AT("filed.look");
-    return gari__load_seq_cst(&block->candidates[slot / 64]) >> (slot % 64) & 1;
-}
-
-static inline bool gari__needs_suspicion(uint64_t word)
-{
-    return (word & (GARI__CANDIDATE | GARI__LEAF | GARI__IMMORTAL)) == 0;
+    if (!(gari__load_relaxed(gari__word_of(object)) & (GARI__LEAF | GARI__IMMORTAL)))
+        gari__suspect(self, object);
 }
 
 /* The count has come to zero by `old` minus one, and something else holds the object or wants to know. */
@@ -94,11 +78,11 @@ static inline bool gari__count_down(struct gari__object_thread *self, gari_objec
     gari__checked_object(object, call);
     if (gari__unlikely(!(gari__load_relaxed(gari__word_of(object)) & GARI__SHARED)))
         return gari__count_down_unshared(self, object, call);
-    uint64_t old = gari__fetch_sub_seq_cst(gari__word_of(object), GARI__COUNT_ONE);
+    uint64_t old = gari__fetch_sub_acq_rel(gari__word_of(object), GARI__COUNT_ONE);
     if (gari__likely((old & GARI__COUNT_MASK) > GARI__COUNT_ONE)) {
         gari__checked_owned(object, call);
-        if (gari__needs_suspicion(old) && !gari__is_filed(object))
-            gari__suspect(self, object, old - GARI__COUNT_ONE);
+        if (gari__needs_suspicion(old))
+            gari__suspect(self, object);
         return false;
     }
     if (gari__unlikely(!gari__is_counted(old)))

@@ -2,7 +2,6 @@
 
 #include "concurrency/cancel.h"
 #include "concurrency/clock.h"
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
 #include "lib/object/finalize.h"
@@ -57,18 +56,6 @@ void gari__death_retire(struct gari__object_thread *self, gari_object *object)
     self->run_head = slot + 1;
     self->run_count++;
     self->run_load += gari__slot_bytes(block);
-}
-
-void gari__death_let_go(struct gari__object_thread *self, gari_object *object)
-{
-    GARI_PERTURB_EACH("reap.retire");
-    uint64_t *word = gari__word_of(object);
-    if (gari__load_relaxed(word) & GARI__CANDIDATE) {
-        /* A ring still points here. Whichever of the two sees the other's mark retires it. */
-        if (gari__fetch_or_acq_rel(word, GARI__APART) & GARI__CANDIDATE)
-            return;
-    }
-    gari__death_retire(self, object);
 }
 
 /* What has died of something else's death may die late only if that itself did not: what is late has
@@ -142,7 +129,6 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
             push_below(self, object, base);
             return self->edges_dropped - before + walked / 8;
         }
-        gari__candidates_relieve(self);
         gari__section_begin();
         size_t most = alone ? PART : GARI__EDGES_IN_SECTION;
         size_t next = gari__edges(shape, object, at, most, drop_edge, self);
@@ -160,7 +146,8 @@ static GARI__INLINE size_t take_apart(struct gari__object_thread *self)
     if (shape->tracked)
         gari__own_add(&tally->tracked_freed, 1);
 
-    gari__death_let_go(self, object);
+    GARI_PERTURB_EACH("reap.retire");
+    gari__death_retire(self, object);
     return cost;
 }
 
@@ -275,8 +262,6 @@ void gari__settle_slow(struct gari__object_thread *self, gari_object *dead)
         gari__late_retire(self, dead);
     else if (dead)
         gari__death_push(self, dead);
-    if (gari__unlikely(gari__candidates_full(self)))
-        gari__candidates_relieve(self);
     if (self->unwinding)
         return;
     self->own_deaths_only = self->never_help;

@@ -9,7 +9,7 @@
 #ifndef GARI_OBJECT_DEATH_H
 #define GARI_OBJECT_DEATH_H
 
-#include "lib/object/candidate.h"
+#include "lib/object/self.h"
 
 /* Edges (an object without any counts as one) that one call of a user's thread takes apart at most. */
 #define GARI__DEATH_BUDGET 1024u
@@ -26,10 +26,6 @@ size_t gari__deaths_run(struct gari__object_thread *self, size_t budget);
  * record is next emptied, at the latest at the end of the call. */
 void gari__death_retire(struct gari__object_thread *self, gari_object *object);
 
-/* The same for one that has been taken apart, unless a ring of candidates holds it: then whoever
- * empties the ring retires it. */
-void gari__death_let_go(struct gari__object_thread *self, gari_object *object);
-
 /* Hands what was retired to limbo now. */
 void gari__death_flush(struct gari__object_thread *self);
 
@@ -39,10 +35,10 @@ void gari__deaths_after_fork(void);
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead);
 
 /* The end of every call that may have dropped a reference, after its section: deals with the object
- * that died (or NULL), with the candidates, and with a bit of what others have left. */
+ * that died (or NULL), and with a bit of what others have left. */
 static inline void gari__settle(struct gari__object_thread *self, gari_object *dead)
 {
-    if (gari__unlikely(dead != NULL || self->pending || gari__candidates_full(self)))
+    if (gari__unlikely(dead != NULL || self->pending))
         gari__settle_slow(self, dead);
 }
 

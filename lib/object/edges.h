@@ -38,7 +38,5 @@ static GARI__INLINE size_t gari__edges(const struct gari__shape *shape, void *ob
 
 /* How many edges a part of a walk visits at most, so that read sections end soon. */
 #define GARI__EDGES_IN_SECTION 256u
-_Static_assert(GARI__STAGED - GARI__STAGED_HIGH >= GARI__EDGES_IN_SECTION + 16,
-               "the candidates of one section fit above the mark");
 
 #endif

@@ -66,11 +66,8 @@ static void suspect_moved(struct gari__object_thread *self, gari_object *object,
 {
     (void)call; /* for the checked build */
     gari__checked_edge(object, call);
-    if (!object || GARI_MUTANT(MOVE_NO_CANDIDATE))
-        return;
-    uint64_t word = gari__load_relaxed(gari__word_of(object));
-    if (gari__needs_suspicion(word))
-        gari__suspect(self, object, word);
+    if (object && !GARI_MUTANT(MOVE_NO_CANDIDATE))
+        gari__suspect_moved(self, object);
 }
 
 void *gari_slot_load(gari_slot *slot)
@@ -217,8 +214,11 @@ void gari_slot_init(gari_slot *slot, void *object)
     /* Whatever is longer than a slot begins at the same place in a page. */
     bool may_be_long = (uintptr_t)object % GARI__PAGE_SIZE == GARI__SINGLE_AT;
     if (object && gari__unlikely(distance < GARI__SLOT_MAX || may_be_long)) {
-        const struct gari__shape *shape = gari__shape_of(object);
-        if (distance < gari__size_of(shape, object))
+        /* A slot's size is in the block, and 0 if what is there is alone. */
+        const struct gari__block *block = gari__block_of(object);
+        const struct gari__shape *shape;
+        if (gari__unlikely(distance < block->slot_size || block->slot_size == 0) &&
+            distance < gari__size_of(shape = gari__shape_of(object), object))
             gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",
                         shape->type.name);
     }

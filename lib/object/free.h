@@ -27,6 +27,27 @@ static inline void gari__free_run_flush(struct gari__free_run *run)
     run->count = 0;
 }
 
+/* The object's memory is nobody's any more, but for its word, `word`, of which the version stays (R7). */
+static GARI__INLINE void gari__free_body(struct gari__block *block, const struct gari__shape *shape,
+                                         gari_object *object, uint64_t word)
+{
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED) || defined(GARI__ASAN)
+    size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
+                                   : gari__size_of(shape, object) - sizeof(gari_object);
+#else
+    (void)block, (void)shape;
+#endif
+#if defined(GARI_PERTURB) || defined(GARI_CHECKED)
+    memset(object + 1, 0xDD, body);
+#endif
+#ifdef GARI__ASAN
+    gari__asan_poison(object + 1, body);
+#endif
+    GARI_PERTURB_EACH("reap.free");
+    uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;
+    gari__store_release(gari__word_of(object), kept);
+}
+
 static GARI__INLINE void gari__free_slot(struct gari__free_run *run, struct gari__block *block,
                                          const struct gari__shape *shape, gari_object *object)
 {
@@ -36,21 +57,7 @@ static GARI__INLINE void gari__free_slot(struct gari__free_run *run, struct gari
         shape->type.reclaim(object);
         gari__cancel_restore(cancel);
     }
-#if defined(GARI_PERTURB) || defined(GARI_CHECKED) || defined(GARI__ASAN)
-    size_t body = block->slot_size ? block->slot_size - sizeof(gari_object)
-                                   : gari__size_of(shape, object) - sizeof(gari_object);
-#endif
-#if defined(GARI_PERTURB) || defined(GARI_CHECKED)
-    memset(object + 1, 0xDD, body);
-#endif
-#ifdef GARI__ASAN
-    gari__asan_poison(object + 1, body);
-#endif
-    GARI_PERTURB_EACH("reap.free");
-    /* The version stays (R7). */
-    uint64_t word = gari__load_relaxed(gari__word_of(object));
-    uint64_t kept = GARI_MUTANT(FORGOTTEN_VERSION) ? 0 : word & GARI__VERSION_MASK;
-    gari__store_release(gari__word_of(object), kept);
+    gari__free_body(block, shape, object, gari__load_relaxed(gari__word_of(object)));
 
     if (gari__unlikely(run->block != block || run->count == 0)) {
         gari__free_run_flush(run);

@@ -1,6 +1,5 @@
 #include "lib/object/late.h"
 
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/edges.h"
@@ -21,6 +20,7 @@ struct late {
     gari_object *stack[ROOM];
     unsigned depth;
     unsigned left;                    /* of the budget, in exclusive objects */
+    bool upwards;                     /* what is taken apart was built from its leaves */
     uint64_t objects, tracked, bytes; /* that have gone, but for those in the run; with the roots */
     struct gari__free_run run;
 };
@@ -35,7 +35,8 @@ void gari__late_retire(struct gari__object_thread *self, gari_object *object)
     gari__own_add(&tally->freed_bytes, gari__size_of(shape, object));
     gari__own_add(&tally->tracked_freed, 1);
     self->late_waiting = true;
-    gari__death_let_go(self, object);
+    GARI_PERTURB_EACH("reap.retire");
+    gari__death_retire(self, object);
     self->run_load += LOAD;
 }
 
@@ -61,8 +62,8 @@ static void leave(struct late *late, gari_object *object)
 /* `word` was read before. */
 static GARI__INLINE bool is_exclusive(const struct gari__block *block, uint64_t word)
 {
-    const uint64_t odd = GARI__COUNT_MASK | GARI__CANDIDATE | GARI__APART | GARI__IMMORTAL |
-                         GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
+    const uint64_t odd =
+        GARI__COUNT_MASK | GARI__IMMORTAL | GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
     return (word & odd) == GARI__COUNT_ONE && block->unobserved &&
            (GARI_MUTANT(LATE_UNQUIET) || gari__block_is_quiet(block));
 }
@@ -76,7 +77,6 @@ static __attribute__((noinline)) void count_down(struct late *late, gari_object 
     gari__section_end();
     if (died)
         gari__death_push(self, target);
-    gari__candidates_relieve(self);
     late->left -= late->left < CHEAP ? late->left : CHEAP;
 }
 
@@ -108,7 +108,7 @@ static GARI__INLINE void find(gari_slot *slot, void *arg)
 }
 
 /* Books what is in the run and puts it back. */
-static void flush(struct late *late)
+static __attribute__((noinline)) void flush(struct late *late)
 {
     if (late->run.count == 0)
         return;
@@ -120,21 +120,66 @@ static void flush(struct late *late)
     gari__free_run_flush(&late->run);
 }
 
+/* The number of the field that is visited when `done` have been: what is visited last is next. */
+static GARI__INLINE uint32_t field_at(uint32_t done, uint32_t fields, bool upwards)
+{
+    return upwards ? done : fields - 1 - done;
+}
+
 /* Nobody sees the object any more: its edges are only looked at, and what they lead to is next. */
 static GARI__INLINE void take_apart(struct late *late, struct gari__block *block,
                                     const struct gari__shape *shape, gari_object *object)
 {
     gari__checked_apart(shape, object);
-    if (shape->tracked)
+    if (gari__likely(shape->plain)) {
+        for (uint32_t done = 0, fields = shape->type.refs.count; done < fields; done++) {
+            uint32_t at = field_at(done, fields, late->upwards);
+            find((gari_slot *)(void *)((char *)object + shape->type.refs.offset[at]), late);
+        }
+    } else if (shape->tracked) {
         gari__edges(shape, object, 0, SIZE_MAX, find, late);
+    }
     if (gari__unlikely(shape->has_items))
         late->bytes += gari__size_of(shape, object);
-    if (gari__unlikely(block != late->run.block))
+    gari__free_body(block, shape, object, gari__load_relaxed(gari__word_of(object)));
+    struct gari__free_run *run = &late->run;
+    struct gari__side *side = block->side;
+    uint32_t slot = gari__slot_of(block, object);
+    if (gari__unlikely(block != run->block || run->count == 0)) {
         flush(late);
-    gari__free_slot(&late->run, block, shape, object);
+        *run = (struct gari__free_run){block, 0, slot + 1, 0};
+    }
+    bool last = !late->upwards && run->count > 0;
+    gari__store_relaxed(&side[slot].link, (uint16_t)(last ? 0 : run->head));
+    if (last) {
+        gari__store_relaxed(&side[run->tail - 1].link, (uint16_t)(slot + 1));
+        run->tail = slot + 1;
+    } else {
+        run->head = slot + 1;
+    }
+    run->count++;
+    late->left--;
 }
 
-static GARI__INLINE void look_at(struct late *late, gari_object *object)
+/* Slots are to be handed out in the order in which the next structure of this form asks for them, so that
+ * it lies in memory in the order in which it is built and walked, and the one after it again. Built from
+ * the root, each object before what it refers to, the first field first: then they are visited in this
+ * order and put behind each other. From the leaves, the root last: then the last field first, each before
+ * the others. Which it was is told by where the root lies, because it was so before. */
+static bool was_built_upwards(const struct gari__shape *shape, const gari_object *root)
+{
+    for (uint32_t at = 0; shape->plain && at < shape->type.refs.count; at++) {
+        const char *field = (const char *)root + shape->type.refs.offset[at];
+        const gari_object *target =
+            gari__load_relaxed(&((const gari_slot *)(const void *)field)->pointer);
+        if (target)
+            return (uintptr_t)target < (uintptr_t)root;
+    }
+    return false;
+}
+
+/* An object of any kind. */
+static __attribute__((noinline)) void look_at(struct late *late, gari_object *object)
 {
     struct gari__block *block = gari__block_of(object);
     GARI_PERTURB_EACH("late.look");
@@ -148,8 +193,93 @@ static GARI__INLINE void look_at(struct late *late, gari_object *object)
     gari__checked_death(object);
     GARI_PERTURB_STEP(EXCLUSIVE);
     GARI_OBSERVE(shape, object);
-    late->left--;
     take_apart(late, block, shape, object);
+}
+
+/* Takes apart what has been found, as long as it is exclusive, lies in one block, and has its references
+ * in fields at fixed offsets: the same as look_at, with all that is the block's, or the run's, at hand.
+ * Nearly everything goes this way: what is built together lies together. */
+static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
+{
+    struct gari__block *block = gari__block_of(late->stack[late->depth - 1]);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    bool simple = (shape->plain || !shape->tracked) && !shape->has_items;
+    if (gari__unlikely(!simple || !block->unobserved)) {
+        look_at(late, late->stack[--late->depth]);
+        return;
+    }
+    if (block != late->run.block || late->run.count == 0) {
+        flush(late);
+        late->run = (struct gari__free_run){block, 0, 0, 0};
+    }
+    char *const base = block->base;
+    const uint64_t bytes = (uint64_t)block->slots * block->slot_size;
+    const uint64_t reciprocal = block->reciprocal;
+    struct gari__side *const side = block->side;
+    const uint32_t *const offsets = shape->type.refs.offset;
+    const uint32_t fields = shape->type.refs.count;
+    gari_object **const floor = late->stack;
+    gari_object **const full = late->stack + ROOM - fields;
+    gari_object **top = late->stack + late->depth;
+    uint32_t head = late->run.head, tail = late->run.tail, count = late->run.count;
+    uint16_t first = 0;
+    uint16_t *link = count ? &side[tail - 1].link : &first;
+    const uint32_t most = count + late->left;
+
+    do {
+        gari_object *object = top[-1];
+        uint64_t offset = (uint64_t)((char *)object - base);
+        if (gari__unlikely(offset >= bytes))
+            break;
+        GARI_PERTURB_EACH("late.look");
+        /* Acquire: as in look_at. */
+        uint64_t word = gari__load_acquire(gari__word_of(object));
+        if (gari__unlikely(!is_exclusive(block, word) || top > full))
+            break;
+        top--;
+        gari__checked_death(object);
+        GARI_PERTURB_STEP(EXCLUSIVE);
+        GARI_OBSERVE(shape, object);
+        gari__checked_apart(shape, object);
+        for (uint32_t done = 0; done < fields; done++) {
+            uint32_t at = offsets[field_at(done, fields, upwards)];
+            gari_slot *field = (gari_slot *)(void *)((char *)object + at);
+            gari_object *target = gari__load_relaxed(&field->pointer);
+            if (!target)
+                continue;
+            gari__checked_visit(field, target);
+            gari__checked_no_edge(target);
+            __builtin_prefetch(target, 1);
+            *top++ = target;
+        }
+        gari__free_body(block, shape, object, word);
+        uint32_t slot = (uint32_t)(offset * reciprocal >> 32);
+        if (upwards) {
+            gari__store_relaxed(&side[slot].link, (uint16_t)head);
+            if (count == 0)
+                tail = slot + 1;
+            head = slot + 1;
+        } else {
+            gari__store_relaxed(link, (uint16_t)(slot + 1));
+            link = &side[slot].link;
+            tail = slot + 1;
+        }
+        count++;
+    } while (top != floor && count != most);
+
+    if (!upwards) {
+        gari__store_relaxed(link, 0);
+        if (late->run.count == 0)
+            head = first;
+    }
+    bool done_none = count == late->run.count;
+    late->left = most - count;
+    late->depth = (unsigned)(top - floor);
+    late->run.head = head;
+    late->run.tail = tail;
+    late->run.count = count;
+    if (done_none)
+        look_at(late, late->stack[--late->depth]);
 }
 
 /* The rest of a list of dead objects. */
@@ -187,22 +317,25 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     late.depth = 0;
     late.left = (unsigned)(budget < UINT_MAX / CHEAP ? budget : UINT_MAX / CHEAP) * CHEAP;
     late.objects = late.tracked = late.bytes = 0;
+    late.upwards = false;
     late.run.count = 0;
     late.run.block = NULL;
     unsigned all = late.left;
     GARI_PERTURB_STEP(LATE);
     const struct gari__shape *shape = gari__shape_of_block(block);
     uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
-    gari__candidates_relieve(self);
     while (late.left > 0) {
         if (late.depth > 0) {
-            look_at(&late, late.stack[--late.depth]);
+            if (late.upwards)
+                look_at_many(&late, true);
+            else
+                look_at_many(&late, false);
         } else if (slot) {
             gari_object *object = gari__slot_at(block, slot - 1);
             slot = gari__load_relaxed(&block->side[slot - 1].link);
             roots++;
             root_bytes += gari__size_of(shape, object);
-            late.left--;
+            late.upwards = was_built_upwards(shape, object);
             take_apart(&late, block, shape, object);
         } else {
             break;

@@ -3,8 +3,8 @@
 #include "concurrency/cancel.h"
 #include "concurrency/fatal.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "lib/heap/memory.h"
-#include "lib/object/candidate.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 #include "lib/object/edges.h"
@@ -38,10 +38,19 @@ static struct {
     struct gari__block *ripe; /* through batch_next */
     struct deferred *ripe_deferred;
     struct deferred *deferred; /* not yet sealed */
-    uint64_t last_ticket;
+    uint64_t last_ticket;      /* written under the lock, read without */
+    uint64_t
+        next_ticket; /* of the oldest batch, 0: there is none; written under the lock, read without */
     unsigned unsealed_deferred;
     uint64_t deferred_count; /* waiting; atomically */
 } limbo = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The lock is held. */
+static void note_next(void)
+{
+    uint64_t ticket = limbo.count ? limbo.batches[limbo.first].ticket : 0;
+    gari__store_relaxed(&limbo.next_ticket, ticket);
+}
 
 /* The lock is held. */
 static void seal(void)
@@ -72,8 +81,9 @@ static void seal(void)
     limbo.deferred = NULL;
     GARI_PERTURB_AT("reap.retire");
     /* Everything in the batch had reached zero, and been let go of, before this. */
-    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_ticket();
-    limbo.last_ticket = batch->ticket;
+    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_note();
+    gari__store_relaxed(&limbo.last_ticket, batch->ticket);
+    note_next();
 }
 
 void gari__limbo_seal(void)
@@ -83,13 +93,15 @@ void gari__limbo_seal(void)
     gari__mutex_unlock(&limbo.lock);
 }
 
-void gari__limbo_seal_idle(void)
+bool gari__limbo_seal_idle(void)
 {
     if (!gari__mutex_trylock(&limbo.lock))
-        return;
-    if (limbo.count == 0)
+        return false;
+    bool idle = limbo.count == 0;
+    if (idle)
         seal();
     gari__mutex_unlock(&limbo.lock);
+    return idle;
 }
 
 void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block, uint32_t head,
@@ -133,6 +145,7 @@ static void ripen(void)
         limbo.first = (limbo.first + 1) % BATCHES;
         limbo.count--;
     }
+    note_next();
 }
 
 static void sweep_edge(gari_slot *slot, void *arg)
@@ -160,7 +173,6 @@ static bool sweep_large(struct gari__object_thread *self, struct gari__block *bl
             block->resume = at;
             return false;
         }
-        gari__candidates_relieve(self);
         gari__section_begin();
         size_t next = gari__edges(shape, object, at, GARI__EDGES_IN_SECTION, sweep_edge, self);
         gari__section_end();
@@ -177,7 +189,6 @@ static size_t sweep_small(struct gari__object_thread *self, struct gari__block *
                           const struct gari__shape *shape, uint32_t slot, size_t most)
 {
     size_t objects = 0, edges = 0;
-    gari__candidates_relieve(self);
     gari__section_begin();
     for (; slot && objects < most && edges < GARI__EDGES_IN_SECTION; objects++) {
         gari_object *object = gari__slot_at(block, slot - 1);
@@ -189,7 +200,6 @@ static size_t sweep_small(struct gari__object_thread *self, struct gari__block *
             at = next;
             if (at != GARI__EDGES_DONE) {
                 gari__section_end();
-                gari__candidates_relieve(self);
                 gari__section_begin();
             }
         }
@@ -254,6 +264,9 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
 
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
 {
+    uint64_t ticket = gari__load_relaxed(&limbo.next_ticket);
+    if (ticket)
+        gari__grace_look(ticket);
     while (budget > 0 && gari__mutex_trylock(&limbo.lock)) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
@@ -316,6 +329,11 @@ static struct gari__limbo_stats waiting_now(void)
     return now;
 }
 
+bool gari__limbo_under_way(void)
+{
+    return gari__load_relaxed(&limbo.next_ticket) != 0;
+}
+
 bool gari__limbo_any(void)
 {
     return gari__waiting_any(GARI__LIMBO) || gari__waiting_any(GARI__RIPE) ||
@@ -324,10 +342,7 @@ bool gari__limbo_any(void)
 
 uint64_t gari__limbo_last_ticket(void)
 {
-    gari__mutex_lock(&limbo.lock);
-    uint64_t ticket = limbo.last_ticket;
-    gari__mutex_unlock(&limbo.lock);
-    return ticket;
+    return gari__load_relaxed(&limbo.last_ticket);
 }
 
 struct gari__limbo_stats gari__limbo_read_stats(void)

@@ -26,12 +26,16 @@ void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block
 /* Puts what waits under a ticket. */
 void gari__limbo_seal(void);
 
-/* The same if no batch is under way: for modes in which nobody else sees to it. Never waits. */
-void gari__limbo_seal_idle(void);
+/* The same if no batch is under way: for threads that see to it themselves. Never waits. Returns
+ * whether there is none that was not just sealed. */
+bool gari__limbo_seal_idle(void);
 
 /* Frees up to `budget` objects of ripe batches and runs ripe deferred calls. Outside of gari's
  * sections. Returns the budget that is left: more than 0 when nothing is ripe. */
 size_t gari__limbo_free(struct gari__object_thread *self, size_t budget);
+
+/* Whether a sealed batch waits for its grace period (a hint). */
+bool gari__limbo_under_way(void);
 
 /* Whether anything waits in limbo, ripe or not. */
 bool gari__limbo_any(void);

@@ -81,8 +81,9 @@ static void *new_in_slot(struct gari__object_thread *self, const struct gari__sh
 static void *new_single(struct gari__object_thread *self, struct gari__shape *shape, size_t size,
                         size_t length)
 {
-    gari__upcall_refill(self);
-    uint64_t begin = gari__now_ns();
+    uint64_t begin = gari__upcall_refill(self);
+    if (!begin)
+        begin = gari__now_ns();
     struct gari__block *block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
     if (!block && gari__upcall_exhausted(self))
         block = gari__block_for_one(&shape->single, size, gari__upcall_limit());
@@ -93,10 +94,14 @@ static void *new_single(struct gari__object_thread *self, struct gari__shape *sh
 static __attribute__((noinline)) bool refill(struct gari__object_thread *self,
                                              struct gari__bin *bin)
 {
-    gari__upcall_refill(self);
-    uint64_t begin = gari__now_ns();
+    uint64_t begin = gari__upcall_refill(self);
     /* What was done there may have allocated from this bin. */
-    bool filled = bin->free || gari__bin_refill(bin, gari__upcall_limit());
+    bool filled = bin->free || gari__bin_refill_own(bin);
+    if (filled && !begin)
+        return true; /* not worth two looks at the clock */
+    if (!begin)
+        begin = gari__now_ns();
+    filled = filled || gari__bin_refill(bin, gari__upcall_limit());
     if (!filled && gari__upcall_exhausted(self))
         filled = bin->free || gari__bin_refill(bin, gari__upcall_limit());
     gari__upcall_waited(begin);
@@ -114,6 +119,9 @@ static void *new_in_bin(struct gari__object_thread *self, const struct gari__sha
     return object;
 }
 
+static struct gari__bin no_bin; /* without slots */
+static const uint64_t never = UINT64_MAX;
+
 /* Fills the thread's cache entry for a type. */
 static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
                                                const gari_type *type, size_t at, const char *call)
@@ -127,10 +135,16 @@ static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
         if (!bin)
             return false;
     }
-    self->cache[at].shape = shape;
-    self->cache[at].bin = bin;
-    self->cache[at].first_word = shape->first_word;
-    gari__store_relaxed(&self->cache[at].type, type);
+    struct gari__tally *tally = &self->heap.tally;
+    struct gari__cached *cached = &self->cache[at];
+    cached->shape = shape;
+    cached->bin = bin;
+    cached->fast = bin && !self->heap.thread.leaves_slowly ? bin : &no_bin;
+    cached->first_word = shape->first_word;
+    cached->size = shape->type.size;
+    cached->born = shape->tracked ? &tally->tracked_allocated : &tally->untracked_allocated;
+    cached->alarm = shape->tracked ? &self->alarm : &never;
+    gari__store_relaxed(&cached->type, type);
     return true;
 }
 
@@ -158,31 +172,31 @@ static __attribute__((noinline)) void *new_slowly(const gari_type *type)
     return object;
 }
 
-/* The next slot of a bin that has one, for an object whose stamp its block has seen; `born` counts it
- * as number `number`. */
+/* The next slot of a bin that has one, for an object whose stamp its block has seen. */
 static GARI__INLINE void *new_at_once(struct gari__object_thread *self,
-                                      const struct gari__cached *cached, size_t room,
-                                      uint16_t stamp, uint64_t *born, uint64_t number)
+                                      const struct gari__cached *cached, struct gari__bin *bin,
+                                      uint32_t head, size_t room, uint16_t stamp)
 {
-    struct gari__bin *bin = cached->bin;
-    uint32_t slot = gari__bin_pop(bin);
-    gari_object *object = (gari_object *)(void *)(bin->base + (size_t)slot * room);
+    uint32_t slot = head - 1;
+    struct gari__side *side = &bin->side[slot];
+    uint32_t next = gari__load_relaxed(&side->link);
+    bin->free = next;
+    char *base = bin->base;
     /* The next one's word: the list may lead anywhere in the block. (Or to its end, if there is none.) */
-    __builtin_prefetch(bin->base + (size_t)(bin->free - 1) * room, 1);
+    __builtin_prefetch(base + (size_t)(next - 1) * room, 1);
+    gari_object *object = (gari_object *)(void *)(base + (size_t)slot * room);
     gari__asan_unpoison(object, room);
-    bring_to_life(object, &bin->side[slot], stamp, cached->first_word, room - sizeof(gari_object),
-                  NULL, 0);
-    gari__store_relaxed(born, number);
-    gari__own_add(&self->heap.tally.allocated_bytes, cached->shape->type.size);
+    gari__own_add(&self->heap.tally.allocated_bytes, cached->size);
+    bring_to_life(object, side, stamp, cached->first_word, room - sizeof(gari_object), NULL, 0);
     return object;
 }
 
 /* Apart, for its call of memset makes the function save all its registers. */
 static __attribute__((noinline)) void *new_long(struct gari__object_thread *self,
-                                                const struct gari__cached *cached, size_t room,
-                                                uint16_t stamp, uint64_t *born, uint64_t number)
+                                                const struct gari__cached *cached,
+                                                struct gari__bin *bin, size_t room, uint16_t stamp)
 {
-    return new_at_once(self, cached, room, stamp, born, number);
+    return new_at_once(self, cached, bin, bin->free, room, stamp);
 }
 
 /* What nearly every birth takes: a thread that knows the type has a slot for it, it is time neither
@@ -191,25 +205,24 @@ void *gari_new(const gari_type *type)
 {
     GARI__CHECKED_MAKER();
     struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
-    if (gari__unlikely(!self || self->heap.thread.leaves_slowly))
+    if (gari__unlikely(!self))
         return new_slowly(type);
     const struct gari__cached *cached = &self->cache[cache_index(type)];
-    const struct gari__bin *bin = cached->bin;
-    if (gari__unlikely(gari__load_relaxed(&cached->type) != type || !bin || !bin->free))
+    if (gari__unlikely(gari__load_relaxed(&cached->type) != type))
         return new_slowly(type);
+    struct gari__bin *bin = cached->fast;
     uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
-    struct gari__tally *tally = &self->heap.tally;
-    bool tracked = !(cached->first_word & GARI__LEAF);
-    uint64_t *born = tracked ? &tally->tracked_allocated : &tally->untracked_allocated;
-    uint64_t number = gari__load_relaxed(born) + 1;
-    if (gari__unlikely(bin->stamp != stamp || (tracked && number >= self->alarm)))
+    uint64_t number = gari__load_relaxed(cached->born) + 1;
+    uint32_t head = bin->free;
+    if (gari__unlikely(!head || bin->stamp != stamp || number >= *cached->alarm))
         return new_slowly(type);
+    gari__store_relaxed(cached->born, number);
     size_t room = bin->slot_size;
     if (room < GARI__SLOT_MIN)
         __builtin_unreachable();
     if (gari__likely(room <= SMALL + sizeof(gari_object)))
-        return new_at_once(self, cached, room, stamp, born, number);
-    return new_long(self, cached, room, stamp, born, number);
+        return new_at_once(self, cached, bin, head, room, stamp);
+    return new_long(self, cached, bin, room, stamp);
 }
 
 void *gari_new_items(const gari_type *type, size_t length)

@@ -14,7 +14,6 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void attach(struct gari__thread *record)
 {
-    pthread_mutex_init(&((struct gari__object_thread *)record)->drain_lock, NULL);
     record->counted = gari__load_relaxed(&gari__count_calls) && !record->shared;
 }
 
@@ -26,7 +25,6 @@ static void leave(struct gari__thread *record)
 static void detach(struct gari__thread *record)
 {
     struct gari__object_thread *self = (struct gari__object_thread *)record;
-    gari__candidates_file(self, self);
     gari__deaths_run(self, GARI__DEATH_BUDGET);
     gari__bins_disown(&self->heap);
     self->alarm = 0;
@@ -44,10 +42,10 @@ void gari__records_before_fork(void)
     }
 }
 
-/* What the thread had in its hands is lost, as is what it had in its variables. Its candidates are in
- * its ring, which anybody may empty. */
+/* What the thread had in its hands is lost, as is what it had in its variables. */
 static void forget(struct gari__object_thread *gone)
 {
+    gari__suspect_after_fork(gone);
     gone->pending = 0;
     gone->run_count = 0;
     gone->claimed_base = 0;
@@ -66,7 +64,6 @@ void gari__records_after_fork(void)
 {
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
         struct gari__object_thread *of = (struct gari__object_thread *)t;
-        gari__mutex_renew(&of->drain_lock);
         if (gari__thread_is_gone(t))
             forget(of);
     }

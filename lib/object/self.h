@@ -1,6 +1,5 @@
-/* What a thread has of its own at the level of objects: candidates not yet filed, deaths not yet
- * worked off, memory not yet handed to limbo. Only the owner adds; others can take what is in it
- * (candidates), or find it in the blocks as soon as the owner's call returns (the rest). */
+/* What a thread has of its own at the level of objects: deaths not yet worked off, memory not yet handed
+ * to limbo. As soon as the owner's call returns, others find all of it in the blocks. */
 #ifndef GARI_OBJECT_SELF_H
 #define GARI_OBJECT_SELF_H
 
@@ -8,9 +7,6 @@
 #include "concurrency/rcu.h"
 #include "lib/object/shape.h"
 
-#define GARI__STAGED 1024u
-/* From here on a ring is emptied: one step may add as many as it drops edges in one section. */
-#define GARI__STAGED_HIGH (GARI__STAGED - 272u)
 #define GARI__DYING_ROOM 256u
 #define GARI__CLAIMED_ROOM 64u
 #define GARI__SHAPE_CACHE 32u
@@ -22,19 +18,23 @@ struct gari__object_thread {
 
     /* The number of tracked allocations (heap.tally) at which the collector's trigger is looked at. */
     uint64_t alarm;
+    uint64_t looked_ns; /* when that was last done in vain (collector/schedule.c) */
     /* The shapes and bins of the types used last. */
     struct gari__cached {
         const gari_type *type; /* atomically: gari_type_retire takes it away */
+        /* What gari_new takes slots from without much ado: the bin, or one that never has any. */
+        struct gari__bin *fast;
+        uint64_t first_word; /* as the shape has it */
+        uint64_t size;
+        uint64_t *born;        /* the tally that counts its births, */
+        const uint64_t *alarm; /* and what that may not come to: the thread's alarm, or never */
         struct gari__shape *shape;
-        struct gari__bin *bin; /* of a type of fixed size */
-        uint64_t first_word;   /* as the shape has it */
+        struct gari__bin *bin; /* of a type of fixed size, or NULL */
     } cache[GARI__SHAPE_CACHE];
 
-    /* Candidates: a ring that the owner fills at staged_head and whoever has drain_lock empties. */
-    uint32_t staged_head;
-    uint32_t staged_tail;
-    pthread_mutex_t drain_lock;
-    gari_object *staged[GARI__STAGED];
+    /* What this thread is making a candidate at this moment: it may have the flag and not yet the bit.
+     * For a child that somebody else forks. Atomically. */
+    gari_object *suspecting;
 
     /* Objects whose count this thread has brought to zero: dead ones, and those that are still to be
      * finalized, each with a reference that is this thread's. Empty between calls; `pending` is both
@@ -74,11 +74,13 @@ struct gari__object_thread {
     struct gari__block *run_block;
     uint32_t run_head, run_tail, run_count;
     size_t run_load;
-    size_t unsealed;    /* the load of what this thread has put into limbo since it last sealed */
-    bool late_waiting;  /* some of that was of a late type */
-    bool apart_late;    /* what is being taken apart is of one */
-    bool after_grace;   /* it has died of what a grace period has set free */
-    uint64_t late_mark; /* bytes allocated when this thread last drove a grace period for such */
+    size_t unsealed;   /* the load of what this thread has put into limbo since it last sealed */
+    bool late_waiting; /* some of that was of a late type */
+    bool late_sealed;  /* such has been sealed by this thread; and perhaps waits */
+    bool apart_late;   /* what is being taken apart is of one */
+    bool after_grace;  /* it has died of what a grace period has set free */
+    /* Bytes allocated when a batch for such was last sealed, and the ticket that it had. */
+    uint64_t late_mark, late_ticket;
 
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
@@ -133,8 +135,9 @@ static inline void gari__leave(struct gari__object_thread *self)
 
 /* The library is used for the first time. */
 void gari__upcall_start(void);
-/* A bin is empty: a good moment for a bounded slice of whatever work waits. */
-void gari__upcall_refill(struct gari__object_thread *self);
+/* A bin is empty: a good moment for a bounded slice of whatever work waits. Returns when that began, or
+ * 0: there was nothing to do. */
+uint64_t gari__upcall_refill(struct gari__object_thread *self);
 /* The alarm: is a collection due? Sets the next one. */
 void gari__upcall_allocated(struct gari__object_thread *self);
 /* Memory or the limit is exhausted: collects everything if it may wait. True when a second try may

@@ -165,10 +165,26 @@ static void drop_all(void)
         perform(&(struct fuzz_operation){.code = OP_ROOT, .field = i});
 }
 
+/* In a cycle that may not be taken apart, or reached from one. Any other object that is stuck dies when what
+ * it hangs from has been freed and the garbage list given up. */
+static bool stays_stuck(int o)
+{
+    for (int other = 0; other < model.objects; other++) {
+        const struct model_object *stuck = model_of(other);
+        bool in_cycle = false;
+        if (stuck->kind != STUCK || stuck->dead)
+            continue;
+        for (unsigned i = 0; i < stuck->edges && !in_cycle; i++)
+            in_cycle = stuck->edge[i] != NONE && model_reaches(stuck->edge[i], other);
+        if (in_cycle && model_reaches(other, o))
+            return true;
+    }
+    return false;
+}
+
 static void shut_down(void)
 {
-    for (int o = 0; o < model.objects; o++)
-        model_of(o)->permanent = false;
+    model_freeze(false);
     for (int o = 0; o < model.objects; o++) {
         for (; model_of(o)->listed; model_of(o)->listed--)
             model_release(o);
@@ -186,11 +202,14 @@ static void shut_down(void)
         if (weak->kind == HANDLE && weak->at_exit && !weak->called && !weak->cancelled)
             fuzz_fail("gari_shutdown has not called the function of handle %d", w);
     }
-    /* What is stuck stays, and is on no list. */
     bool stuck[OBJECTS];
     model_walk();
     for (int o = 0; o < model.objects; o++) {
         stuck[o] = model_of(o)->kind == STUCK && !model_of(o)->dead && !model_of(o)->live;
+        stuck[o] = stuck[o] && stays_stuck(o);
+    }
+    /* It stays, and is on no list. */
+    for (int o = 0; o < model.objects; o++) {
         if (stuck[o])
             model_hold(o);
     }

@@ -84,7 +84,7 @@ static void step(size_t budget)
     begin();
     for (int o = 0; o < model.objects; o++)
         model_of(o)->generation = NONE;
-    gari_step(budget);
+    model.open = gari_step(budget);
     end();
 }
 
@@ -128,6 +128,36 @@ static void check_all(void)
         fuzz_fail("%u functions of gari_defer have not been called", things_deferred());
 }
 
+/* Of garbage that was frozen beside an open collection nobody but gari can say what has been freed. */
+static void look_at_frozen(void)
+{
+    gari_objects list;
+    bool found[OBJECTS] = {false};
+    if (!model.frozen_open)
+        return;
+    if (gari_get_objects(GARI_PERMANENT, &list) != 0)
+        fuzz_fail("gari_get_objects fails");
+    for (size_t i = 0; i < list.count; i++) {
+        int o = model_find(list.items[i]);
+        if (o != NONE && model_of(o)->permanent) {
+            found[o] = true;
+            model_revive(o, "what gari_get_objects finds");
+        }
+    }
+    model_walk();
+    for (int o = 0; o < model.objects; o++) {
+        const struct model_object *object = model_of(o);
+        if (object->dead || !object->permanent || found[o] || !model_is_tracked(object->kind))
+            continue;
+        if (object->live || model_has_dispose(object->kind))
+            fuzz_fail("gari_get_objects misses %s %d, which is permanent",
+                      fuzz_kind_name(object->kind), o);
+        model_die(o);
+    }
+    gari_objects_release(&list);
+    model.frozen_open = false;
+}
+
 void machine_settle(void)
 {
     unsigned long events;
@@ -144,6 +174,7 @@ void machine_settle(void)
         if (++round > ROUNDS)
             fuzz_fail("after %d collections there is still something to do", round);
     } while (quiet < 2);
+    look_at_frozen();
     model_settled();
     check_all();
 }
@@ -156,8 +187,7 @@ static void freeze(bool frozen)
         doubt |= model_of(o)->maybe;
     if (doubt)
         machine_settle();
-    for (int o = 0; o < model.objects; o++)
-        model_of(o)->permanent = frozen && !model_of(o)->dead;
+    model_freeze(frozen);
     frozen ? gari_freeze() : gari_unfreeze();
     size_t count = gari_get_freeze_count(), least = 0;
     for (int o = 0; o < model.objects; o++) {

@@ -196,6 +196,7 @@ static void store_into_dying(const struct fuzz_operation *op)
     if (counted ? object->dead : !object->dead && !may_be_dead(target))
         fuzz_fail("gari_try_incref %s for object %d, which %s", counted ? "succeeds" : "fails",
                   target, object->dead ? "is dead" : "lives");
+    model_of(target)->gone |= !counted;
     if (counted) {
         model_revive(target, "what gari_try_incref has counted");
         model_hold(target);
@@ -267,6 +268,7 @@ static void try_borrowed(const struct fuzz_operation *op)
     if (counted ? object->dead : !object->dead && !may_be_dead(target))
         fuzz_fail("gari_try_incref %s for object %d, which %s", counted ? "succeeds" : "fails",
                   target, object->dead ? "is dead" : "lives");
+    model_of(target)->gone |= !counted;
     if (!counted)
         return;
     model_revive(target, "what gari_try_incref has counted");

@@ -26,10 +26,11 @@ static void new_weak(const struct fuzz_operation *op, enum fuzz_kind kind)
 /* An owned reference that gari has got from a weak one, or NULL, and what that may be. */
 static int got(void *found, int target, bool cleared, const char *call)
 {
-    const struct model_object *object = model_of(target);
+    struct model_object *object = model_of(target);
     if (!found) {
         if (!object->dead && !object->maybe && !cleared)
             fuzz_fail("%s finds nothing, and object %d lives", call, target);
+        object->gone |= !cleared;
         return NONE;
     }
     machine_expect(found, target, call);

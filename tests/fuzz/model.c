@@ -109,6 +109,15 @@ void model_die(int o)
     drop_edges(o);
 }
 
+/* Its count may have come to zero. Then its finalizer is queued and holds it until it has returned, also
+ * when a weak get has given the object out meanwhile (docs/lifecycle.md, claimed). */
+static void claim_late(int o)
+{
+    struct model_object *object = model_of(o);
+    if (object->kind == FINAL && !object->finalized)
+        object->may_claim = true;
+}
+
 /* The last reference has gone. */
 static void zero(int o)
 {
@@ -117,6 +126,9 @@ static void zero(int o)
         return;
     if (model.lag) {
         object->maybe = true;
+        /* There is no edge that its finalizer's reference could stand for. */
+        object->slack += object->kind == FINAL && !object->finalized && !object->may_claim;
+        claim_late(o);
     } else if (object->kind == FINAL && !object->finalized) {
         object->claimed = true;
         object->count = 1;
@@ -225,6 +237,17 @@ void model_mark_from(int o)
     }
 }
 
+/* A proof that is open, and sets whose finalizers have been run, are gone on with (lib/gari.h), and whether
+ * there are any is not known here. */
+void model_freeze(bool frozen)
+{
+    model.frozen_open = frozen && (model.frozen_open || model.open);
+    for (int o = 0; o < model.objects; o++) {
+        model_of(o)->permanent = frozen && !model_of(o)->dead;
+        model.frozen_open |= frozen && model_of(o)->aside;
+    }
+}
+
 void model_walk(void)
 {
     model_clear_marks();
@@ -235,7 +258,7 @@ void model_walk(void)
     for (int o = 0; o < model.objects; o++)
         model_of(o)->live = model_of(o)->mark;
     for (int o = 0; o < model.objects; o++) {
-        if (model_of(o)->permanent && !model_of(o)->maybe)
+        if (model_of(o)->permanent && !model_of(o)->maybe && !model.frozen_open)
             model_mark_from(o);
     }
     for (int o = 0; o < model.objects; o++)
@@ -255,7 +278,7 @@ static void revive(int o, const char *why)
     if (object->mark)
         return;
     object->mark = true;
-    if (object->dead)
+    if (object->dead || object->gone)
         fuzz_fail("%s lives, and reaches %s %d, which has died", why, fuzz_kind_name(object->kind),
                   o);
     object->maybe = false;
@@ -338,7 +361,7 @@ void model_settled(void)
             fuzz_fail("%s %d is garbage and has not been collected", fuzz_kind_name(object->kind),
                       o);
     }
-    model.lag = false;
+    model.lag = model.open = false;
     for (int o = 0; o < model.objects; o++) {
         struct model_object *object = model_of(o);
         if (!object->dead && !object->kept) {
@@ -350,7 +373,7 @@ void model_settled(void)
         struct model_object *object = model_of(o);
         if (object->dead)
             drop_edges(o);
-        object->maybe = object->aside = false;
+        object->maybe = object->aside = object->may_claim = false;
         object->slack = 0;
         object->generation = object->dead ? NONE : 2;
     }
@@ -389,8 +412,10 @@ void model_doubt_late(void)
                 continue;
             if (object->kept)
                 model_bounds(o, &least, &most);
-            if (least == 0)
-                object->maybe = changed = true;
+            if (least > 0)
+                continue;
+            object->maybe = changed = true;
+            claim_late(o);
         }
     }
     model_walk();

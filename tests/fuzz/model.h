@@ -44,9 +44,11 @@ struct model_object {
     bool dead;
     bool dying;     /* its count is zero: dispose has to be called before the operation ends */
     bool maybe;     /* unreachable, and a collection has begun since: perhaps dead */
+    bool gone;      /* gari has said that it is dead: it must not be met alive again */
     bool aside;     /* perhaps held by a set whose finalizers run */
     bool claimed;   /* its count was zero, and its finalizer is to run */
     bool may_queue; /* ... but not before the operation ends */
+    bool may_claim; /* perhaps so, without the model's knowing when: see claim_late */
     bool finalized, disposed, reclaimed;
     bool permanent;
     int generation; /* NONE: not known */
@@ -69,6 +71,9 @@ extern struct model {
     bool queued;     /* ... and everywhere: GARI_FINALIZERS_QUEUED */
     bool collecting; /* inside gari_collect and its like */
     bool containers; /* gari has objects of its own */
+    bool open;       /* a step has left a collection under way */
+    bool
+        frozen_open; /* ... and gari_freeze was called then: it may go on with what is permanent now */
     unsigned long events;
     bool trace;
     unsigned step; /* number of the operation, for messages */
@@ -101,6 +106,8 @@ int model_list_take(int list, unsigned at);
 
 /* The object that has this address and is not known to be dead. */
 int model_find(const void *address);
+/* gari has been told to freeze all that exists, or to thaw it. */
+void model_freeze(bool frozen);
 /* Sets live and kept. */
 void model_walk(void);
 /* Whether an object is found from another. */

@@ -1,0 +1,162 @@
+#include "concurrency/look.h"
+
+#include "concurrency/clock.h"
+#include "concurrency/grace.h"
+#include "concurrency/lock.h"
+#include "concurrency/perturb.h"
+#include "concurrency/rcu.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <urcu/static/urcu-bp.h>
+#pragma GCC diagnostic pop
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* More threads with sections at a time than that, and there are no more looks. */
+#define READERS 512u
+/* A grace period that is held up for so long is liburcu's. */
+#define PATIENCE_NS 1000000u
+
+/* Of each thread that has had a section: its word in liburcu, which counts its open sections in the low
+ * half. liburcu gives the words of threads that are gone to others and never unmaps them. Atomically;
+ * filled from the front, never emptied. */
+static unsigned long *readers[READERS];
+static bool blind; /* no looks are possible; atomically */
+
+__thread const void *gari__reader = &blind;
+
+static struct {
+    pthread_mutex_t lock;
+    uint64_t number; /* of the grace period that is under way, or 0 */
+    uint64_t begin_ns;
+    bool asked; /* liburcu's has been asked for */
+    unsigned count;
+    unsigned long *open[READERS]; /* who has not yet been seen outside of sections */
+} look = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+struct urcu_bp_reader *gari__reader_list(void)
+{
+    if (!URCU_TLS(urcu_bp_reader)) {
+        urcu_bp_read_lock();
+        urcu_bp_read_unlock();
+    }
+    struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
+    /* The counter is the first thing there. */
+    unsigned long *mine = (unsigned long *)(void *)reader;
+    gari__reader = mine;
+    for (unsigned i = 0; i < READERS; i++) {
+        unsigned long *there = gari__load_relaxed(&readers[i]);
+        /* Before the first section: who has not seen it here after its barrier is seen by that section. */
+        if (!there && gari__cas_strong_acq_rel(&readers[i], &there, mine))
+            return reader;
+        if (there == mine)
+            return reader;
+    }
+    (void)gari__exchange_seq_cst(&blind, true);
+    return reader;
+}
+
+void gari__reader_check(void)
+{
+    if (gari__unlikely((const void *)URCU_TLS(urcu_bp_reader) != gari__reader))
+        gari__reader_list();
+}
+
+static bool barrier(void)
+{
+    static int anything;
+    /* Where the system has no membarrier, liburcu's sections have barriers of their own. */
+    if (!urcu_bp_has_sys_membarrier) {
+        (void)gari__exchange_seq_cst(&anything, 0);
+        return true;
+    }
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) == 0;
+}
+
+static bool is_open(unsigned long *reader)
+{
+    /* Acquire: pairs with the end of the section, which on x86 is a release as it is; elsewhere the
+     * second barrier makes it one. */
+    return gari__load_acquire(reader) & URCU_BP_GP_CTR_NEST_MASK;
+}
+
+/* A grace period begins. The lock is held. */
+static bool begin(void)
+{
+    look.number = gari__grace_begin();
+    look.asked = false;
+    look.count = 0;
+    if (!barrier()) {
+        gari__store_relaxed(&blind, true);
+        return false;
+    }
+    for (unsigned i = 0; i < READERS; i++) {
+        unsigned long *reader = gari__load_acquire(&readers[i]);
+        if (!reader)
+            break;
+        if (is_open(reader))
+            look.open[look.count++] = reader;
+    }
+    if (look.count)
+        look.begin_ns = gari__now_ns();
+    return true;
+}
+
+static void go_on(void)
+{
+    unsigned open = 0;
+    for (unsigned i = 0; i < look.count; i++)
+        if (is_open(look.open[i]))
+            look.open[open++] = look.open[i];
+    look.count = open;
+}
+
+bool gari__grace_look(uint64_t ticket)
+{
+    if (gari__grace_passed(ticket))
+        return true;
+    if (gari__load_relaxed(&blind)) {
+        gari__grace_ask(ticket);
+        return false;
+    }
+    if (!gari__mutex_trylock(&look.lock))
+        return false;
+    bool sees = true;
+    if (look.number)
+        go_on();
+    else
+        sees = begin();
+    sees = sees && !gari__load_seq_cst(&blind);
+    bool over = sees && (look.count == 0 || GARI_MUTANT(NO_GRACE));
+#ifndef __x86_64__
+    over = over && barrier();
+#endif
+    if (over) {
+        gari__tsan_acquire(&gari__grace_token);
+        gari__grace_end(look.number);
+        look.number = 0;
+    } else if (!sees || (!look.asked && gari__now_ns() - look.begin_ns > PATIENCE_NS)) {
+        look.asked = true;
+        gari__grace_ask(ticket);
+    }
+    gari__mutex_unlock(&look.lock);
+    return gari__grace_passed(ticket);
+}
+
+void gari__looks_before_fork(void)
+{
+    gari__mutex_pass(&look.lock);
+}
+
+/* In the child those who were in sections are gone. */
+void gari__looks_after_fork(void)
+{
+    gari__mutex_renew(&look.lock);
+    look.number = 0;
+}

@@ -1,0 +1,155 @@
+/* Grace periods that are looked for (concurrency/look.h): over at once when nobody is in a section, held
+ * up by sections that were open when they began, and by no others. */
+#include "tests/support.h"
+
+#include "concurrency/atomics.h"
+#include "concurrency/grace.h"
+#include "concurrency/look.h"
+
+#include <unistd.h>
+
+struct reader {
+    struct gate in, out;
+};
+
+static void *stay_in_section(void *arg)
+{
+    struct reader *reader = arg;
+    gari_read_begin();
+    gate_open(&reader->in);
+    gate_wait(&reader->out);
+    gari_read_end();
+    return NULL;
+}
+
+static pthread_t start_reader(struct reader *reader)
+{
+    *reader = (struct reader){.in = GATE_CLOSED, .out = GATE_CLOSED};
+    pthread_t thread = start_thread(stay_in_section, reader);
+    gate_wait(&reader->in);
+    return thread;
+}
+
+static void end_reader(struct reader *reader, pthread_t thread)
+{
+    gate_open(&reader->out);
+    join_thread(thread);
+}
+
+Test(look, sees_at_once_that_nobody_is_in_a_section)
+{
+    use_manual_mode();
+    cr_assert(gari__grace_look(gari__grace_note()));
+    gari_read_begin();
+    gari_read_end();
+    cr_assert(gari__grace_look(gari__grace_note()));
+}
+
+Test(look, waits_for_a_section_of_the_caller)
+{
+    use_manual_mode();
+    gari_read_begin();
+    uint64_t ticket = gari__grace_note();
+    cr_assert(!gari__grace_look(ticket));
+    gari_read_begin();
+    gari_read_end();
+    cr_assert(!gari__grace_look(ticket));
+    gari_read_end();
+    cr_assert(gari__grace_look(ticket));
+}
+
+Test(look, waits_for_a_section_of_another_thread)
+{
+    use_manual_mode();
+    struct reader reader;
+    pthread_t thread = start_reader(&reader);
+    uint64_t ticket = gari__grace_note();
+    for (int i = 0; i < 3; i++)
+        cr_assert(!gari__grace_look(ticket));
+    end_reader(&reader, thread);
+    cr_assert(gari__grace_look(ticket));
+}
+
+Test(look, does_not_wait_for_a_section_that_began_later)
+{
+    use_manual_mode();
+    struct reader first, second;
+    pthread_t one = start_reader(&first);
+    uint64_t ticket = gari__grace_note();
+    cr_assert(!gari__grace_look(ticket));
+    pthread_t two = start_reader(&second);
+    cr_assert(!gari__grace_look(ticket));
+    end_reader(&first, one);
+    cr_assert(gari__grace_look(ticket));
+    uint64_t later = gari__grace_note();
+    cr_assert(!gari__grace_look(later));
+    end_reader(&second, two);
+    cr_assert(gari__grace_look(later));
+}
+
+/* The ticket was taken after the grace period that is under way began. */
+Test(look, begins_another_for_a_later_ticket)
+{
+    use_manual_mode();
+    struct reader reader;
+    pthread_t thread = start_reader(&reader);
+    uint64_t ticket = gari__grace_note();
+    cr_assert(!gari__grace_look(ticket));
+    uint64_t later = gari__grace_note();
+    cr_assert(later > ticket);
+    end_reader(&reader, thread);
+    while (!gari__grace_look(later))
+        continue;
+    cr_assert(gari__grace_passed(ticket));
+}
+
+/* Mostly inside when somebody looks: liburcu, which is then asked, tells its sections apart. */
+static bool stop; /* atomically */
+
+static void *sections_without_end(void *arg)
+{
+    struct gate *in = arg;
+    gari_read_begin();
+    gate_open(in);
+    while (!gari__load_relaxed(&stop)) {
+        usleep(200);
+        gari_read_end();
+        gari_read_begin();
+    }
+    gari_read_end();
+    return NULL;
+}
+
+static bool looks_over(void *ticket)
+{
+    return gari__grace_look(*(uint64_t *)ticket);
+}
+
+Test(look, is_over_though_a_thread_is_nearly_always_in_a_section, .timeout = 120)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    gari_decref(new_leaf(1));
+    struct gate in = GATE_CLOSED;
+    pthread_t thread = start_thread(sections_without_end, &in);
+    gate_wait(&in);
+    uint64_t ticket = gari__grace_note();
+    cr_assert(wait_until(looks_over, &ticket, 30));
+    gari__store_relaxed(&stop, true);
+    join_thread(thread);
+}
+
+/* More than are looked at; they come one after the other, and share what liburcu has for them. */
+static void one_section(void *arg)
+{
+    (void)arg;
+    gari_read_begin();
+    gari_read_end();
+}
+
+Test(look, threads_come_and_go)
+{
+    use_manual_mode();
+    for (size_t i = 0; i < SCALED(2000); i++)
+        run_in_thread(one_section, NULL);
+    cr_assert(gari__grace_look(gari__grace_note()));
+}
