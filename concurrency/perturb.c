@@ -11,6 +11,7 @@
 
 int gari__mutant = GARI__MUTANT_NONE;
 bool gari__plain;
+bool gari__always_sweep;
 
 static uint64_t base_seed = 1;
 static unsigned points_in_1000;
@@ -53,6 +54,8 @@ static const char *const names[] = {
     [GARI__MUTANT_LATE_UNSHARED - 1] = "late-unshared",
     [GARI__MUTANT_LATE_UNQUIET - 1] = "late-unquiet",
     [GARI__MUTANT_LATE_IN_WALK - 1] = "late-in-walk",
+    [GARI__MUTANT_NO_RECOUNT - 1] = "no-recount",
+    [GARI__MUTANT_NO_SWEEP_WAIT - 1] = "no-sweep-wait",
     [GARI__MUTANTS - 1] = NULL,
 };
 
@@ -124,6 +127,12 @@ static void perturb(uint64_t rarity)
 void gari__perturb(void)
 {
     perturb(1);
+}
+
+bool gari__perturb_sweep(bool would)
+{
+    bool noise = gari__load_relaxed(&points_in_1000) > 0;
+    return would || gari__always_sweep || (noise && next_random() % 2 == 0);
 }
 
 static const struct gari__place *places; /* atomically */

@@ -51,6 +51,8 @@ enum gari__mutants {
     GARI__MUTANT_LATE_UNSHARED,
     GARI__MUTANT_LATE_UNQUIET,
     GARI__MUTANT_LATE_IN_WALK,
+    GARI__MUTANT_NO_RECOUNT,
+    GARI__MUTANT_NO_SWEEP_WAIT,
     GARI__MUTANTS
 };
 
@@ -58,6 +60,7 @@ enum gari__steps {
     GARI__STEP_V1_BEGIN, /* the candidates' closure is gathered, no word has been read for the proof */
     GARI__STEP_V1_END,    /* the members' words are read, none of their fields */
     GARI__STEP_V2_MEMBER, /* V2 comes to a member, or to the end of them; in a section */
+    GARI__STEP_V2_EDGE,   /* V2 is about to read a field of a member, which it has seen alive */
     GARI__STEP_V2_END,    /* all fields are read */
     GARI__STEP_V3_END,    /* the set agrees with itself; its grace period has not begun */
     GARI__STEP_GRACE_END, /* it is over; no word has been read again */
@@ -102,6 +105,11 @@ const char *const *gari__mutant_names(void);
  * certain, and in whatever place that is. */
 extern bool gari__plain;
 
+/* Whether collections of generation 0 sweep: as they would, or some of them at random (that is how it
+ * begins; with no noise, as they would); or all, if the candidates' blocks allow it. */
+extern bool gari__always_sweep;
+bool gari__perturb_sweep(bool would);
+
 /* From now on whoever comes to the step waits there. */
 void gari__hold(enum gari__steps step);
 /* Whether somebody waits there. */
@@ -123,6 +131,7 @@ void gari__step(enum gari__steps step);
 #define GARI_PERTURB_STEP(S) gari__step(GARI__STEP_##S)
 #define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
+#define GARI_SWEEPS(would) gari__perturb_sweep(would)
 
 #else
 
@@ -132,6 +141,7 @@ void gari__step(enum gari__steps step);
 #define GARI_PERTURB_STEP(S) ((void)0)
 #define GARI_OBSERVE(shape, object) ((void)0)
 #define GARI_MUTANT(M) 0
+#define GARI_SWEEPS(would) (would)
 
 #endif
 #endif

@@ -98,6 +98,10 @@ by_schedule late-unshared lateschedules shared
 by_schedule late-unquiet lateschedules quiet
 by_schedule late-in-walk lateschedules "in walk"
 
+by_schedule bad-shrink sweepschedules leavers
+by_schedule no-recount sweepschedules recount
+by_schedule no-sweep-wait sweepschedules "sweep wait"
+
 by_schedule weak-no-gate weakschedules before-commit
 by_schedule weak-late-tag weakschedules before-commit
 by_schedule weak-no-grace weakschedules after-commit

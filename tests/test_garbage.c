@@ -286,6 +286,85 @@ Test(garbage, a_failing_traverse_of_a_live_object_lists_nothing)
     assert_nothing_left();
 }
 
+/* The same at one call only, whichever the collection makes it for: it must not lose what it then does not
+ * name. */
+static int traversed, fails_at;
+static long disposed_before;
+
+static void once_hesitant_traverse(void *self, gari_visit visit, void *arg)
+{
+    struct node *node = self;
+    GARI_VISIT(&node->next, visit, arg);
+    if (++traversed == fails_at)
+        gari_traverse_failed(self);
+    else
+        GARI_VISIT(&node->prev, visit, arg);
+}
+
+static void look_at_hidden(void *self)
+{
+    assert_equal(disposed_count(), disposed_before);
+    gari_read_begin();
+    assert_equal(ring_length(gari_borrow(&((struct node *)self)->prev)), 3);
+    gari_read_end();
+}
+
+static const gari_type once_stuck_type =
+    GARI_TYPE(struct node, .traverse = once_hesitant_traverse, .flags = GARI_TYPE_NO_CLEAR);
+static const gari_type once_finalized_type =
+    GARI_TYPE(struct node, .traverse = once_hesitant_traverse, .finalize = look_at_hidden);
+
+#define CALLS 12
+
+static struct node *new_hesitant(const gari_type *type)
+{
+    struct node *node = new_node(type, 0);
+    gari_store(&node->next, node);
+    gari_move(&node->prev, new_ring(&watched_type, 3));
+    return node;
+}
+
+Test(garbage, whose_traverse_fails_once_keeps_what_it_reaches)
+{
+    use_manual_mode();
+    for (fails_at = 1; fails_at <= CALLS; fails_at++) {
+        struct node *node = new_hesitant(&once_stuck_type);
+        traversed = 0;
+        gari_decref(node);
+        gari_collect(2);
+        assert_equal(disposed_count(), 3 * (fails_at - 1));
+        cr_assert(traversed >= 2);
+        traversed = CALLS;
+        gari_collect(2);
+        assert_equal(disposed_count(), 3 * (fails_at - 1));
+        assert_equal(gari_garbage_count(), 1);
+        gari_store(&node->next, NULL);
+        gari_garbage_clear();
+        settle();
+        assert_equal(disposed_count(), 3 * fails_at);
+        assert_heap_sound();
+    }
+    assert_nothing_left();
+}
+
+Test(garbage, whose_traverse_fails_once_finds_what_it_reaches_when_it_is_finalized)
+{
+    use_manual_mode();
+    for (fails_at = 1; fails_at <= CALLS; fails_at++) {
+        disposed_before = disposed_count();
+        struct node *node = new_hesitant(&once_finalized_type);
+        traversed = 0;
+        gari_decref(node);
+        gari_collect(2);
+        traversed = CALLS;
+        gari_garbage_clear();
+        settle();
+        assert_equal(disposed_count(), 3 * fails_at);
+        assert_heap_sound();
+    }
+    assert_nothing_left();
+}
+
 /* ---- Flags and lines ---------------------------------------------------------------------- */
 
 Test(garbage, debug_flags_have_pythons_values)

@@ -71,7 +71,8 @@ struct gari__collector {
     size_t limit;          /* atomically */
     uint64_t longest_wait; /* atomically */
     uint64_t helped;       /* atomically */
-    bool used;             /* since the last shutdown; atomically */
+    uint64_t swept; /* collections of generation 0 that have swept; atomically; for the tests */
+    bool used;      /* since the last shutdown; atomically */
 };
 
 extern struct gari__collector gari__collector;

@@ -35,7 +35,7 @@
 #define GARI__LIVE ((uint32_t)1 << 30)
 #define GARI__MEMBER ((uint32_t)1 << 29)
 #define GARI__SEED ((uint32_t)1 << 28)
-/* Must not be taken apart while others refer to it. */
+/* Its traverse has failed: must not be taken apart while others refer to it. */
 #define GARI__STUCK ((uint32_t)1 << 27)
 /* To be put aside for its finalizers, or theirs that reach it. */
 #define GARI__ASIDE ((uint32_t)1 << 26)
@@ -245,7 +245,8 @@ void gari__tables_end(struct gari__pass *pass);
 
 /* Whether everything young in the block may be looked at, beside the candidates. */
 bool gari__may_be_swept(struct gari__block *block);
-/* The candidates' blocks are the touched ones, and may all be swept. Returns the phase to go on with. */
+/* The candidates' blocks are the touched ones, and may all be swept. Returns the phase to go on with, which is
+ * GATHER if they may not after all. */
 enum gari__phases gari__sweep_begin(struct gari__pass *pass);
 
 /* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */

@@ -28,6 +28,7 @@ static void exclude(struct gari__pass *pass, gari_object *object, uint32_t *stat
 static GARI__INLINE void exclude_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
+    GARI_PERTURB_EACH("shrink.walk");
     gari_object *target = gari__load_acquire(&slot->pointer);
     uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
     if (state && (*state & GARI__MEMBER))
@@ -141,6 +142,13 @@ static void end_v3(struct gari__pass *pass)
         begin_grace(pass);
 }
 
+/* Of what has left since V3 all has been looked at, and not too long after V1 for the next look. */
+static bool goes_on(const struct gari__pass *pass)
+{
+    return pass->counted && (!pass->recount || GARI_MUTANT(NO_RECOUNT)) &&
+           gari__now_ns() - pass->looked_ns <= LOOK_LIMIT_NS;
+}
+
 /* Moves the members that are none any more behind the others. */
 static size_t compact(struct gari__pass *pass, size_t budget)
 {
@@ -157,7 +165,7 @@ static size_t compact(struct gari__pass *pass, size_t budget)
         gari__proof_begin(pass);
     } else if (pass->kept == 0) {
         pass->phase = GARI__END;
-    } else if (pass->counted && !pass->recount) {
+    } else if (goes_on(pass)) {
         end_v3(pass);
     } else {
         begin_again(pass);
@@ -203,6 +211,7 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     GARI_PERTURB_EACH("proof.v2");
+    GARI_PERTURB_STEP(V2_EDGE);
     gari_object *target = gari__load_acquire(&slot->pointer);
     if (!target)
         return;

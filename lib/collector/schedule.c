@@ -170,7 +170,7 @@ static void begin_youngest(struct gari__pass *pass, bool asked)
     schedule->young_alive = made > gone ? made - gone : 0;
     schedule->young_born = born;
     schedule->young_died = died;
-    pass->may_sweep = schedule->fruitful && !asked;
+    pass->may_sweep = GARI_SWEEPS(schedule->fruitful && !asked);
 }
 
 struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked)
@@ -260,6 +260,8 @@ void gari__schedule_finished(struct gari__pass *pass)
     gari__own_add(&stats->time_ns, took);
     if (took > stats->longest_ns)
         gari__store_relaxed(&stats->longest_ns, took);
+    if (pass->swept)
+        gari__own_add(&gari__collector.swept, 1);
     if (pass->generation == 0 && !pass->held) {
         uint64_t looked_at = pass->swept ? pass->examined : schedule->young_alive;
         schedule->fruitful = pass->collected && pass->collected >= looked_at / 2 &&

@@ -19,12 +19,23 @@ void gari_traverse_failed(const void *object)
     struct gari__pass *pass = gari__pass_stepping;
     if (self->collecting && pass) {
         uint32_t *state = gari__scratch_at(pass, (gari_object *)(uintptr_t)object);
+        /* SHRINK: what V2 has seen it refer to, and this call has not named, does not leave the set. */
+        pass->recount = true;
+        /* What it refers to was to live on with it, and nothing has refused that: all is given up. */
+        bool late = pass->phase == GARI__SPARE_REACHED || pass->phase == GARI__SPLIT;
+        pass->out_of_memory |= late && state && !(*state & GARI__STUCK);
         if (state) {
             *state |= GARI__STUCK;
             pass->sift = true;
         }
     }
     gari__leave(self);
+}
+
+/* Its traverse has failed, or its type forbids that it is taken apart. */
+static bool is_stuck(const gari_object *object, uint32_t state)
+{
+    return (state & GARI__STUCK) || (gari__shape_of(object)->type.flags & GARI_TYPE_NO_CLEAR);
 }
 
 static void spare_member(struct gari__pass *pass, gari_object *object, uint32_t *state)
@@ -40,9 +51,7 @@ static size_t spare(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         uint32_t *state = gari__scratch_at(pass, object);
-        if (gari__shape_of(object)->type.flags & GARI_TYPE_NO_CLEAR)
-            *state |= GARI__STUCK;
-        if (*state & GARI__STUCK) {
+        if (is_stuck(object, *state)) {
             spare_member(pass, object, state);
             pass->stuck++;
         }
@@ -100,7 +109,7 @@ static void sort_one(struct gari__pass *pass, struct gari__member *member)
         pass->uncollectable++;
         if (pass->debug & GARI_DEBUG_UNCOLLECTABLE)
             gari__debug_object("uncollectable", object);
-        if ((*state & GARI__STUCK) || save_all)
+        if (is_stuck(object, *state) || save_all)
             list(pass, object);
         return;
     }

@@ -22,13 +22,16 @@ bool gari__may_be_swept(struct gari__block *block)
 
 enum gari__phases gari__sweep_begin(struct gari__pass *pass)
 {
+    GARI_PERTURB_AT("sweep.begin");
+    /* A late death in progress may have found a block quiet before it had a scratch array
+     * (gari__block_is_quiet), and frees without a grace period what would be looked at here. One that begins
+     * from here on sees the arrays. They are not waited for: there may always be one. */
+    if (gari__walks_barred() && !GARI_MUTANT(NO_SWEEP_WAIT))
+        return GARI__GATHER;
     pass->swept = true;
     pass->queue.count = 0;
     pass->block = pass->touched;
     pass->slot = 0;
-    /* Late deaths that do not yet see the scratch arrays (gari__block_is_quiet) come to their ends: none of
-     * their objects is looked at here. */
-    gari__walks_wait();
     GARI_PERTURB_STEP(V1_BEGIN);
     pass->looked_ns = gari__now_ns();
     return GARI__SWEEP;

@@ -226,12 +226,6 @@ static void walk_begin(void)
     gari__locks_held++;
 }
 
-static void walk_end(void)
-{
-    gari__locks_held--;
-    pthread_rwlock_unlock(&walks);
-}
-
 void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *arg)
 {
     walk_begin();
@@ -246,13 +240,16 @@ void gari__runs_walk(void (*visit)(struct gari__block *block, void *arg), void *
         gari__mutex_lock(&lock);
     }
     gari__mutex_unlock(&lock);
-    walk_end();
+    gari__locks_held--;
+    pthread_rwlock_unlock(&walks);
 }
 
-void gari__walks_wait(void)
+bool gari__walks_barred(void)
 {
-    walk_begin();
-    walk_end();
+    if (pthread_rwlock_trywrlock(&walks) != 0)
+        return true;
+    pthread_rwlock_unlock(&walks);
+    return false;
 }
 
 bool gari__walks_bar(void)

@@ -54,8 +54,8 @@ bool gari__is_heap(const void *address);
  * keep them out at a time, each for a bounded moment. */
 bool gari__walks_bar(void);
 void gari__walks_allow(void);
-/* Waits for those who keep walks out at this moment. */
-void gari__walks_wait(void);
+/* Whether somebody keeps them out at this moment. Who begins to later sees what the caller has done before. */
+bool gari__walks_barred(void);
 
 /* Waits until nobody keeps walks out, and nobody walks. */
 void gari__walks_before_fork(void);

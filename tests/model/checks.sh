@@ -60,6 +60,20 @@ proof_mutant commit-stale-edges    M_STALE_EDGES "-DN=2 -DF=2 -DM=1 -DSTART_READ
 proof_mutant commit-unmarks-the-freed M_UNMARKED_EARLY "-DN=2 -DF=1 -DM=1 -DSTART_RING -DONE_BY_ONE $ops"
 proof_mutant two-open-proofs       M_TWO_PROOFS "-DN=1 -DF=1 -DM=1 $ops -DCOLLECTORS=2"
 
+# What V3 refuses leaves the set, and what it refers to by then; the proof goes on (-DWALK, as in the code; the
+# checks above go by the edges that V2 has counted).
+holds short leavers/1-object          proof.pml "-DWALK $one"
+holds full  leavers/1-object-2-fields proof.pml "-DWALK $one_wide"
+holds full  leavers/2-objects         proof.pml "-DWALK -DN=2 -DF=1 -DM=1 $ops"
+holds full  leavers/2-objects-untouched proof.pml "-DWALK -DN=2 -DF=1 -DM=1 $ops -DUNTOUCHED"
+holds full  leavers/2-objects-2-fields proof.pml "-DWALK -DN=2 -DF=2 -DM=1 -DSTART_READ -DBUDGET=4 $ops -DOP_SHIFT"
+holds full  leavers/3-objects         proof.pml "-DWALK -DN=3 -DF=1 -DM=1 -DSTART_RING -DBUDGET=6 $ops"
+holds full  leavers/ring-3-operations proof.pml "-DWALK -DN=2 -DF=1 -DM=2 -DSTART_RING -DBUDGET=3 -DNEW_OUTSIDE $ops"
+holds full  leavers/2-collectors-scan-ring proof.pml "-DWALK -DN=2 -DF=1 -DM=1 -DSTART_RING -DBUDGET=3 $ops -DCOLLECTORS=2 -DV1_BY_SCAN"
+
+proof_mutant shrink-leavers-unread M_WALK_NOT  "-DWALK -DN=2 -DF=1 -DM=1 -DSTART_RING $ops"
+proof_mutant shrink-dead-passed-over M_WALK_DEAD "-DWALK -DN=2 -DF=1 -DM=1 -DSTART_RING $ops"
+
 # R8, the second way: a store that is published afresh.
 holds short stores/2-elements   stores.pml ""
 mutant short R8-pointer-loaded-twice stores.pml -DM_R8_TWO_LOADS
@@ -70,6 +84,8 @@ mutant short R8-old-store-written stores.pml -DM_R8_WRITTEN_AGAIN
 weak="-DF=1 -DWEAK -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short weak/1-object   proof.pml "-DN=1 -DM=2 $weak"
+holds short weak/1-object-leavers proof.pml "-DWALK -DN=1 -DM=2 $weak"
+holds full  weak/2-objects-leavers proof.pml "-DWALK -DN=2 -DM=1 -DNEW_OUTSIDE $weak"
 holds full  weak/2-objects  proof.pml "-DN=2 -DM=1 $weak"
 holds full  weak/ring-2-operations proof.pml "-DN=2 -DM=2 -DSTART_RING -DBUDGET=2 -DNEW_OUTSIDE $weak"
 
@@ -89,6 +105,7 @@ weak_mutant left-keeps-tag      M_WEAK_TAG_STAYS "-DN=2 -DM=1"
 finalizers="-DF=1 -DFINALIZERS -DOP_NEW -DOP_BORROW -DOP_STORE -DOP_MOVE -DOP_TAKE -DOP_GIVE"
 
 holds short finalizers/1-object  proof.pml "-DN=1 -DM=2 $finalizers"
+holds short finalizers/1-object-leavers proof.pml "-DWALK -DN=1 -DM=2 $finalizers"
 holds full  finalizers/2-objects proof.pml "-DN=2 -DM=1 -DNEW_OUTSIDE $finalizers"
 
 finalizers_mutant() { # NAME MACRO [DEFINES]
@@ -146,6 +163,10 @@ done
 
 holds short late/tracked   late.pml "-DM=2"
 holds short late/untracked late.pml "-DM=2 -DLEAF"
+# A sweep beside it, which finds C without a reference.
+holds short late/1-mutator-sweep late.pml "-DM=1 -DSWEEPER"
+holds full  late/tracked-sweep   late.pml "-DM=2 -DSWEEPER"
+holds full  late/untracked-sweep late.pml "-DM=2 -DSWEEPER -DLEAF"
 
 late_mutant() { # NAME MACRO
     mutant short "late-$1" late.pml "-DM=2 -DLEAF -D$2"
@@ -157,3 +178,4 @@ late_mutant shared-set-later  M_MARK_LATER
 late_mutant take-unshared     M_TAKE_UNSHARED
 late_mutant collector-at-it   M_UNQUIET
 late_mutant walk-beside       M_IN_WALK
+mutant short late-sweep-unasked late.pml "-DM=2 -DSWEEPER -DM_NO_SWEEP_WAIT"

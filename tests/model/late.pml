@@ -4,7 +4,8 @@
  * C is freed at once when the pass that takes R apart finds its count 1 and SHARED not set, and no pass
  * of the collector at it; else it is counted down. Its memory is used again at once: then nobody may
  * have a pointer to it. LEAF: an untracked C, of which a move says nothing.
- * P lives for ever, as a field of a root. R is made anew, with gari_init, any number of times. */
+ * P lives for ever, as a field of a root. R is made anew, with gari_init, any number of times.
+ * SWEEPER: a pass of the collector that comes to C because it lies in a block with a candidate. */
 #ifndef M
 #define M 2
 #endif
@@ -32,10 +33,17 @@ bit moved[M]; /* C has come to a field from the thread, which has not yet said s
 bit marks[M]; /* mutant: it has counted down and not yet set SHARED */
 bit queued;   /* C is in the collector's queue: its block has a scratch array */
 bit visited;  /* the collector is at its fields, in a section */
+#ifdef SWEEPER
+bit swept;   /* a sweep has a scratch array in C's block */
+bit sweeping; /* and is at C's fields, in a section */
+#else
+#define swept 0
+#define sweeping 0
+#endif
 
 inline nobody_has_c()
 {
-    assert(!p_field && !visited);
+    assert(!p_field && !visited && !sweeping);
     assert(!own[0] && !bor[0] && !old[0] && !taken[0] && !moved[0] && !marks[0]);
 #if M > 1
     assert(!own[1] && !bor[1] && !old[1] && !taken[1] && !moved[1] && !marks[1]);
@@ -175,6 +183,36 @@ end:
     od
 }
 
+#ifdef SWEEPER
+/* Another candidate of the block gives it the scratch array; then all its objects are looked at, however
+ * they are referred to. Not if walks are kept out at that moment. */
+proctype sweeper()
+{
+    bit member;
+end:
+    do
+    :: atomic { !swept -> d_step { STEP("%d seed %d\n", 10); swept = 1 } };
+#ifdef M_NO_SWEEP_WAIT
+        atomic { STEP("%d sweep.begin %d\n", 10) };
+#else
+        if
+        :: atomic { !bar -> STEP("%d sweep.begin %d\n", 10) }
+        :: atomic { bar -> goto out }
+        fi;
+#endif
+        atomic { if :: c_life == LIVE && c_count > 0 -> STEP("%d proof.v1 %d\n", 10); member = 1 :: else fi };
+        if
+        :: member ->
+            atomic { d_step { ENTER(M + 1); if :: c_life == LIVE && c_count > 0 -> STEP("%d proof.v2 %d\n", 10); sweeping = 1 :: else fi } };
+            atomic { d_step { sweeping = 0; member = 0; leave(M + 1) } }
+        :: else
+        fi;
+out:
+        atomic { d_step { swept = 0 } }
+    od
+}
+#endif
+
 /* Takes the dead root apart after its grace period. */
 proctype late()
 {
@@ -198,7 +236,7 @@ end:
                     && !c_shared
 #endif
 #ifndef M_UNQUIET
-                    && !queued
+                    && !queued && !swept
 #endif
                     )
             } }
@@ -236,6 +274,9 @@ init
         run mutator(1);
 #endif
         run collector();
+#ifdef SWEEPER
+        run sweeper();
+#endif
         run late();
     }
 }

@@ -68,6 +68,81 @@ inline settle(set, c)
     hn = 0
 }
 
+/* The code's way (WALK): who has fewer edges than references leaves, and joins those whose fields are still
+ * to be read; what those refer to at that moment follows it. */
+#ifdef WALK
+inline refuse(set, c)
+{
+    hi = 1;
+    do
+    :: hi <= N ->
+        hk = 0;
+        hj = 0;
+        do
+        :: hj < N * F ->
+            if
+            :: edge[hj] == hi -> hk = hk + 1
+            :: else
+            fi;
+            hj++
+        :: else -> break
+        od;
+        if
+        :: IN(set, hi) && hk + HELD != seen[hi] -> left = left | BIT(hi)
+        :: else
+        fi;
+        hi++
+    :: else -> break
+    od;
+    set = set & ~left;
+    hi = 0;
+    hj = 0;
+    hk = 0
+}
+
+/* In a section in which he is seen alive. */
+#define FOLLOW(i, f) \
+    d_step { \
+        STEP("%d shrink.walk %d\n", 9 + c, FLD(i, f)); \
+        if \
+        :: FLD(i, f) && IN(set, FLD(i, f)) -> \
+            left = left | BIT(FLD(i, f)); \
+            set = set & ~BIT(FLD(i, f)) \
+        :: else \
+        fi \
+    }
+#if F > 1
+#define FOLLOW_ALL(i) FOLLOW(i, 0); FOLLOW(i, 1)
+#else
+#define FOLLOW_ALL(i) FOLLOW(i, 0)
+#endif
+#ifdef M_WALK_NOT
+#define LEAVER(i) :: IN(left, i) -> left = left & ~BIT(i)
+#elif defined(M_WALK_DEAD)
+/* The dead one's edges are its death's to give back, some time. */
+#define LEAVER(i) \
+    :: atomic { IN(left, i) -> left = left & ~BIT(i); \
+        if \
+        :: st[i] == LIVE -> FOLLOW_ALL(i) \
+        :: else \
+        fi }
+#else
+#define LEAVER(i) \
+    :: atomic { IN(left, i) -> left = left & ~BIT(i); \
+        if \
+        :: st[i] == LIVE -> FOLLOW_ALL(i) \
+        :: else -> recount = 1 \
+        fi }
+#endif
+#if N == 1
+#define ANY_LEAVER LEAVER(1)
+#elif N == 2
+#define ANY_LEAVER LEAVER(1) LEAVER(2)
+#else
+#define ANY_LEAVER LEAVER(1) LEAVER(2) LEAVER(3)
+#endif
+#endif
+
 inline reset_edges()
 {
     hi = 0;
@@ -189,10 +264,15 @@ inline commit_all(c, set)
     }
 #endif
 
+#ifdef WALK
+#define V2_READS(i) IN(set, i) && st[i] == LIVE
+#else
+#define V2_READS(i) IN(set, i)
+#endif
 #define V2(i, f) \
     d_step { \
         if \
-        :: IN(set, i) -> STEP("%d proof.v2 %d\n", 9 + c, FLD(i, f)); EDGE(i, f) = FLD(i, f); FORGET(i, f) \
+        :: V2_READS(i) -> STEP("%d proof.v2 %d\n", 9 + c, FLD(i, f)); EDGE(i, f) = FLD(i, f); FORGET(i, f) \
         :: else \
         fi \
     }
@@ -288,6 +368,10 @@ proctype collector(byte c)
 #endif
     byte seen[N + 1];
     byte edge[N * F];
+#ifdef WALK
+    byte left; /* have left the set; their fields are still to be read */
+    bit recount;
+#endif
 #ifdef M_SHRINK_NO_GRACE
     bit waited;
 #endif
@@ -315,9 +399,27 @@ again:
 #ifdef M_V1_LATE
     EACH(V1_AGAIN);
 #endif
+#ifdef WALK
     atomic {
         d_step {
-#ifndef M_NO_V3
+            STEP("%d proof.v3 %d\n", 9 + c, set);
+            refuse(set, c);
+            if
+            :: left -> STEP("%d shrink %d\n", 9 + c, left)
+            :: else
+            fi
+        }
+    };
+    do
+    ANY_LEAVER
+    :: else -> break
+    od;
+    /* V1 again, and a new grace period: as for any other set. */
+    atomic { if :: recount -> goto close :: else fi };
+#endif
+    atomic {
+        d_step {
+#if !defined(M_NO_V3) && !defined(WALK)
             settle(set, c);
 #endif
             if
@@ -336,6 +438,9 @@ again:
 #endif
     /* The first look of RC is the first step after the grace period. */
     EACH(RC);
+#ifdef WALK
+    atomic { if :: bad -> goto close :: else fi };
+#endif
 #ifdef M_SHRINK_NO_GRACE
     if
     :: bad && !waited -> atomic { bad = 0; set = 0; waited = 1; d_step { reset_edges() } goto again }
@@ -411,11 +516,15 @@ close:
             reset_edges();
             set = 0;
             bad = 0;
+#ifdef WALK
+            recount = 0;
+#endif
             changed[c] = 255
         }
     }
     od
 }
+
 /* Instead of an empty heap: a ring of two, each owned by a thread; or a garbage ring of one that refers
  * to an owned object, with a reader in it. */
 inline start()
