@@ -125,17 +125,15 @@ void gari__limbo_put(struct gari__object_thread *self, struct gari__block *block
     }
 }
 
-/* Moves batches whose ticket has passed to the ripe lists. The lock is held. */
+/* Takes over a batch whose grace period is over when the one before it has been freed: a giant's batch has
+ * thousands of blocks, and none of them is looked at here. The lock is held. */
 static void ripen(void)
 {
-    while (limbo.count && gari__grace_passed(limbo.batches[limbo.first].ticket)) {
+    while (limbo.count && !limbo.ripe && !limbo.ripe_deferred &&
+           gari__grace_passed(limbo.batches[limbo.first].ticket)) {
         struct batch *batch = &limbo.batches[limbo.first];
-        while (batch->blocks) {
-            struct gari__block *block = batch->blocks;
-            batch->blocks = block->batch_next;
-            block->batch_next = limbo.ripe;
-            limbo.ripe = block;
-        }
+        limbo.ripe = batch->blocks;
+        batch->blocks = NULL;
         while (batch->deferred) {
             struct deferred *call = batch->deferred;
             batch->deferred = call->next;
