@@ -7,8 +7,8 @@
 #include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 
-/* A heap smaller than this may double without a pass over everything. */
-#define DOUBLING_SLACK ((uint64_t)8 << 20)
+/* A heap may grow by so much, beyond the fractions below, without a pass over everything. */
+#define GROWTH_SLACK ((uint64_t)8 << 20)
 
 /* How often a thread that cannot yet know looks again. */
 #define LOOK_FOR_NS 50000000u
@@ -71,9 +71,9 @@ int gari__schedule_due(bool *whole)
         return -1;
     bool may_old = gari__load_relaxed(&schedule->threshold[2]) > 0 && gari__seeds_any(true) &&
                    gari__collector.pass[GARI__OLD].phase == GARI__IDLE;
-    /* Whatever the counters say, a heap that has doubled may be half garbage. */
+    /* Whatever the counters say: what has been made in a heap that has grown by a quarter may be garbage. */
     bool young_ran = schedule->count[1] + schedule->count[2] > 0;
-    if (may_old && young_ran && live_bytes() > 2 * schedule->known_live + DOUBLING_SLACK)
+    if (may_old && young_ran && live_bytes() > schedule->known_live * 5 / 4 + GROWTH_SLACK)
         return 2;
     uint64_t bytes_since, base;
     if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
@@ -284,9 +284,9 @@ uint64_t gari__schedule_debt(void)
     /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
      * began: the old pass lags. */
     uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t left = 2 * gari__load_relaxed(&schedule->whole_live);
-    uint64_t begun = 5 * gari__load_relaxed(&schedule->old_began) / 4;
-    uint64_t expected = (left > begun ? left : begun) + DOUBLING_SLACK;
+    uint64_t left = 3 * gari__load_relaxed(&schedule->whole_live) / 2;
+    uint64_t begun = 6 * gari__load_relaxed(&schedule->old_began) / 5;
+    uint64_t expected = (left > begun ? left : begun) + GROWTH_SLACK;
     if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
         debt = live - expected;
     return debt;

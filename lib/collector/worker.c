@@ -363,6 +363,15 @@ static bool is_wanted(uint64_t now)
     return since && now - since < 2 * LOCK_SPIN_NS;
 }
 
+/* Twice as many edges as have been allocated since the last time, if those objects have nothing else. */
+static size_t help_budget(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    uint64_t edges = 2 * (allocated - self->help_mark) / sizeof(gari_slot);
+    self->help_mark = allocated;
+    return edges < HELP_BUDGET ? HELP_BUDGET : edges < WORKER_BUDGET ? edges : WORKER_BUDGET;
+}
+
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
  * with, and a mutator that has outrun the collector waits for its turn, a bounded moment, so that
  * garbage cannot grow faster than it is collected. */
@@ -381,7 +390,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
         sched_yield();
         now = gari__now_ns();
     }
-    enum gari__slice slice = gari__drive_slice(self, HELP_BUDGET, true, false, &ticket);
+    enum gari__slice slice = gari__drive_slice(self, help_budget(self), true, false, &ticket);
     gari__collector_unlock();
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
     if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
@@ -442,7 +451,7 @@ void gari__upcall_allocated(struct gari__object_thread *self)
             gari__worker_kick();
         if (!alone && debt < 2 * OUTRUN_BYTES)
             slow_down(debt);
-        else /* about 32 edges of work for each allocation: more than any object costs */
+        else /* about 32 edges of work for each small object: more than it costs */
             help_collect(self, debt);
     } else if (!open) {
         gari__worker_kick();

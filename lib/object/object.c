@@ -73,7 +73,8 @@ static void *new_in_slot(struct gari__object_thread *self, const struct gari__sh
         return object;
     }
     gari__own_add(&tally->tracked_allocated, 1);
-    if (gari__load_relaxed(&tally->tracked_allocated) >= self->alarm)
+    /* An array of references that has a block of its own is worth a look by itself. */
+    if (gari__load_relaxed(&tally->tracked_allocated) >= self->alarm || size > GARI__SLOT_MAX)
         gari__upcall_allocated(self);
     return object;
 }

@@ -82,6 +82,8 @@ struct gari__object_thread {
     /* Bytes allocated when a batch for such was last sealed, and the ticket that it had. */
     uint64_t late_mark, late_ticket;
 
+    uint64_t help_mark; /* bytes allocated when this thread last did a slice of a collection */
+
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
     uint64_t calls_left, calls_random, calls_setting;
