@@ -607,6 +607,9 @@ static void fork_beside_work(gari_mode mode)
     kept = new_ring(&watched_type, LENGTH);
     shared_list = gari_list_new();
     shared_map = gari_weakmap_new();
+    /* The first use of a type asks the dynamic loader who it belongs to, and ThreadSanitizer's part of
+     * that has a lock that is lost to a child in which another thread had it. */
+    gari_decref(new_node(&node_type, 0));
     pthread_t thread[MUTATORS + 2];
     for (uintptr_t i = 0; i < MUTATORS; i++)
         thread[i] = start_thread(mutate, (void *)(i + 1));
