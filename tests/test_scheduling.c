@@ -258,6 +258,54 @@ CHURN(10)
 CHURN(1000)
 CHURN(100000)
 
+/* ---- A heap that is known to be alive ------------------------------------------------------ */
+
+/* Rings that refer to `old`, each of which is garbage at once; two objects each. */
+static void churn_beside(struct node *old, size_t rings)
+{
+    for (size_t i = 0; i < rings; i++) {
+        struct node *ring = new_ring(&node_type, 2);
+        gari_store(&ring->any, old);
+        gari_decref(ring);
+    }
+}
+
+/* Built without a decref or a move, it has no candidates, so all of it is alive; and what hangs on it is no
+ * reason to walk it. */
+Test(scheduling, a_heap_that_grows_without_candidates_is_not_walked)
+{
+    use_mode(GARI_MODE_INLINE);
+    size_t length = SCALED(400000); /* 20 MB, in most builds */
+    struct node *chain = new_chain(&node_type, length);
+    cr_assert(SANITIZED || stats_now().heap_bytes > (size_t)16 << 20);
+    churn_beside(chain, SCALED(100000));
+    gari_stats stats = stats_now();
+    cr_assert(stats.generation[0].collected > 0);
+    assert_at_most(stats.generation[2].examined, length / 2);
+    gari_decref(chain);
+    assert_nothing_left();
+}
+
+/* Old garbage does not wait for so many collections of the young as the thresholds say, once there is much of
+ * it beside what is alive. */
+Test(scheduling, old_garbage_is_found_when_the_heap_has_grown_by_a_quarter)
+{
+    use_mode(GARI_MODE_INLINE);
+    gari_set_threshold(700, 100000, 100000);
+    struct node *live = new_chain(&node_type, SCALED(400000));
+    size_t base = stats_now().heap_bytes, made = 0;
+    while (made < 3 * base) {
+        struct node *ring = new_ring(&node_type, 1000);
+        gari_collect(0); /* from here on it is none of a young collection's */
+        gari_decref(ring);
+        made += 1000 * sizeof(struct node);
+    }
+    cr_assert(stats_now().generation[2].collected > 0);
+    assert_at_most(stats_now().heap_peak_bytes, base + base / 2 + ((size_t)16 << 20));
+    gari_decref(live);
+    assert_nothing_left();
+}
+
 /* ---- The histogram ------------------------------------------------------------------------ */
 
 Test(scheduling, each_collection_is_in_the_histogram_of_its_generation)

@@ -104,49 +104,49 @@ struct gari__pass {
     uint64_t epoch;       /* before this one */
     uint64_t young_since; /* where generation 2 ends: older candidates are none of a young pass's */
     uint64_t frozen;      /* what was born before this epoch is permanent; 0: nothing is */
+    uint64_t rest_ns;     /* until this time it rests, for it is */
+    bool paced;           /* for candidates that have waited long, and may take long */
     bool asked;           /* by a callback */
-    bool paced;       /* it is for candidates that have waited long, and may take long: it rests */
-    uint64_t rest_ns; /* until this time */
-    bool announced;   /* its start has been noted, and its stop is to be */
+    bool announced;       /* its start has been noted, and its stop is to be */
 
     struct gari__queue queue;
     struct gari__near near;
-    struct gari__block *touched; /* blocks with a scratch array, through touched_next */
-    bool out_of_memory;          /* give up, keep the candidates */
-    bool memory_short;           /* some table could not grow; see tables.c */
+    struct gari__block *touched; /* blocks with a scratch array, through touched_next; */
     size_t blocks;               /* that many, */
     size_t seeded;               /* and that many of them because of a candidate */
+    bool out_of_memory;          /* give up, keep the candidates */
+    bool memory_short;           /* some table could not grow; see tables.c */
     bool keeps_young, keeps_old; /* SEEDING: so far, the block does */
     bool spilled;                /* GATHER: for want of room some objects are not in the queue */
     bool undecided;              /* some members were given up */
+    bool outgoing;               /* V2 has found edges that leave the set; a hint */
+    bool tagged;                 /* the weak references to members carry tags */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;
-    uint32_t slot;
     size_t member;
+    uint32_t slot;
 
+    unsigned attempts;
     struct gari__member *members;
     size_t member_count, member_room;
-    size_t kept;    /* COMPACT: members that stay, so far */
-    bool outgoing;  /* V2 has found edges that leave the set; a hint */
-    size_t matched; /* members for each of whose references V2 has found an edge */
-    unsigned attempts;
+    size_t kept;       /* COMPACT: members that stay, so far */
+    size_t matched;    /* members for each of whose references V2 has found an edge */
     bool members_full; /* SCAN: there was no room for one more */
     bool demoted;      /* SCAN has found a member to be live after all */
     bool failed;       /* in this round of the proof */
     bool counted;      /* V2 is over, and no grace period has begun: see compact in proof.c; */
-    bool recount;   /* but what has left the set may have edges into it that nobody has looked at */
-    bool may_sweep; /* young: if the candidates' blocks allow it */
-    bool swept;     /* it has */
-    bool callbacks; /* some members' types have dispose or reclaim */
-    bool sift;      /* some members may not be taken apart */
-    bool sifted;    /* since the last V1: those have been taken out, */
-    bool split;     /* what is to be finalized has been put aside, */
-    bool reported;  /* the rest has been shown or saved, as the debug flags want it */
-    unsigned debug; /* the flags, from the proof's end on */
-    size_t stuck;   /* how many members may not be taken apart themselves */
-    uint64_t words; /* of all members, as SCAN or V1 saw them, ored: which flags there are */
-    bool tagged;    /* the weak references to members carry tags */
+    bool recount;      /* but what has left the set may have edges into it that nobody has looked at */
+    bool may_sweep;    /* young: if the candidates' blocks allow it */
+    bool swept;        /* it has */
+    bool callbacks;    /* some members' types have dispose or reclaim */
+    bool sift;         /* some members may not be taken apart */
+    bool sifted;       /* since the last V1: those have been taken out, */
+    bool split;        /* what is to be finalized has been put aside, */
+    bool reported;     /* the rest has been shown or saved, as the debug flags want it */
+    unsigned debug;    /* the flags, from the proof's end on */
+    size_t stuck;      /* how many members may not be taken apart themselves */
+    uint64_t words;    /* of all members, as SCAN or V1 saw them, ored: which flags there are */
     enum gari__phases next; /* UNTAG: what comes after it */
     /* A set that has been finalized: each of held_count members has a reference of ours (held: 1). Those
      * that the proof refuses come after the others in the array. */
