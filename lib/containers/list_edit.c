@@ -46,8 +46,7 @@ static void erase_in_place(struct gari__object_thread *self, struct gari__store 
     for (size_t i = at; i + edit->remove < used; i++) {
         gari_object *object = gari__slot_copy(GARI__SLOT(&store->items[i + edit->remove]));
         gari__slot_put(self, GARI__SLOT(&store->items[i]), object, edit->call);
-        if (object && gari__count_down(self, object, edit->call))
-            gari__death_push(self, object);
+        gari__owned_drop(self, object, edit->call);
     }
     gari__store_release(&store->used, used - edit->remove);
     for (size_t i = used - edit->remove; i < used; i++)
@@ -79,8 +78,8 @@ static void change_in_place(struct gari__object_thread *self, struct gari__store
         gari_object *object = gari_slot_take(GARI__SLOT(&store->items[used - 1]));
         if (edit->removed)
             *edit->removed = object;
-        else if (object && gari__count_down(self, object, edit->call))
-            gari__death_push(self, object);
+        else
+            gari__owned_drop(self, object, edit->call);
         return;
     }
     for (size_t i = 0; i < edit->count; i++)

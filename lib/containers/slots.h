@@ -42,6 +42,19 @@ static inline void gari__slot_dropped(struct gari__object_thread *self, gari_obj
         gari__death_push(self, old);
 }
 
+/* One reference of the caller's less. The section is for the object, should others drop the last one
+ * while it is made a candidate. */
+static inline void gari__owned_drop(struct gari__object_thread *self, gari_object *object,
+                                    const char *call)
+{
+    if (!object)
+        return;
+    gari__section_begin();
+    if (gari__count_down(self, object, call))
+        gari__death_push(self, object);
+    gari__section_end();
+}
+
 /* Fills or empties a field with a copy of a reference that the caller owns; gari_store. */
 static inline void gari__slot_put(struct gari__object_thread *self, gari_slot *slot,
                                   gari_object *object, const char *call)
