@@ -29,6 +29,10 @@ enum gari__mutants {
     GARI__MUTANT_TWO_PROOFS,
     GARI__MUTANT_MOVE_NO_CANDIDATE,
     GARI__MUTANT_LATE_CLEAR,
+    GARI__MUTANT_LATE_FLAG,
+    GARI__MUTANT_BIT_FIRST,
+    GARI__MUTANT_LIST_FIRST,
+    GARI__MUTANT_NO_BIT_IN_CHILD,
     GARI__MUTANT_NO_SWEEP,
     GARI__MUTANT_LOST_FREE,
     GARI__MUTANT_LATE_COUNT,
@@ -69,8 +73,10 @@ enum gari__steps {
     GARI__STEP_WEAK_TAG, /* a weak get has met a tag and not yet looked at the gate; in a section */
     GARI__STEP_WEAK_READ, /* it is about to count the object up; in the section */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
-    GARI__STEP_BIRTH,     /* a slot becomes an object; its fields are what they were */
-    GARI__STEP_WALK,      /* the collector has ended a section of a walk and begins the next */
+    GARI__STEP_UNSHARED, /* a decref has seen that no other has been there, and has not counted down */
+    GARI__STEP_SUSPECT, /* an object has been counted down and is half a candidate; in a section */
+    GARI__STEP_BIRTH,   /* a slot becomes an object; its fields are what they were */
+    GARI__STEP_WALK,    /* the collector has ended a section of a walk and begins the next */
     GARI__STEP_LATE, /* a late root's grace period is over; nothing below it has been looked at */
     GARI__STEP_EXCLUSIVE, /* an object below it is found to be exclusive, and is still what it was */
     GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */

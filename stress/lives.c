@@ -9,8 +9,8 @@
 #include "concurrency/word.h"
 #include "stress/schedule.h"
 
-/* More than a thread keeps to itself. */
-#define MANY 1000
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* So large that a few of them make gari drive a grace period. */
 struct bulk {
@@ -22,6 +22,17 @@ static const gari_type rare_type =
     GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose);
 static const gari_type bulk_type = GARI_TYPE(struct bulk);
 
+/* So long that it has a mapping of its own. */
+struct wide {
+    gari_object header;
+    size_t length;
+    part_ref items[];
+};
+
+static const gari_type wide_type =
+    GARI_TYPE(struct wide, .items = GARI_REF_ITEMS(struct wide, length, items));
+
+/* Without a tag. */
 static uint64_t bulks;
 
 /* R2. What another thread takes out of a field has been counted for the field. */
@@ -102,19 +113,153 @@ static void move(void)
  * anew, and that must not be forgotten when the pass ends. */
 static void clear_first(void)
 {
-    struct part *part = make(&part_type), *many[MANY];
+    struct part *part = make(&part_type);
     gari_store(&part->next, part);
     gari_decref(gari_incref(part));
     pthread_t collector = collect_up_to(GARI__STEP_V1_END);
     gari_decref(part);
-    /* So many candidates that they are filed at once. */
-    for (int i = 0; i < MANY; i++)
-        many[i] = make(&part_type);
-    for (int i = 0; i < MANY; i++)
-        gari_decref(gari_incref(many[i]));
     collect_on_from(GARI__STEP_V1_END, collector);
-    for (int i = 0; i < MANY; i++)
-        gari_decref(many[i]);
+    all_is_collected();
+}
+
+/* A thread gives back a reference, and is held when the object is half a candidate. */
+static void *drop(void *arg)
+{
+    struct part *part = arg;
+    gari_decref(part);
+    return NULL;
+}
+
+static pthread_t drop_up_to(enum gari__steps step, void *part)
+{
+    gari__hold(step);
+    pthread_t thread = start(drop, part);
+    await(step);
+    return thread;
+}
+
+/* The flag, the bit, the list: what a collection takes away in between, the flag does not outlive. The
+ * collection must not wait for anything: the thread is in a section. */
+static void in_order(void)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        struct part *part = make(&part_type);
+        gari_store(&part->next, part);
+        if (shared)
+            gari_decref(gari_incref(part));
+        gari_incref(part);
+        gari_collect(2);
+        pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
+        gari_collect(2);
+        gari__let_go(GARI__STEP_SUSPECT);
+        pthread_join(thread, NULL);
+        gari_decref(part);
+        all_is_collected();
+    }
+}
+
+/* Two give back a reference; the second finds the flag, and the first is what brings the bit. */
+static void two_at_once(void)
+{
+    struct part *part = make(&part_type);
+    gari_store(&part->next, part);
+    gari_incref(part);
+    pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
+    gari_decref(part);
+    gari_collect(2);
+    gari__let_go(GARI__STEP_SUSPECT);
+    pthread_join(thread, NULL);
+    all_is_collected();
+}
+
+/* A child of a fork: true when it finds everything to be as the function wants it. */
+static bool is_so_in_child(bool (*look)(void *arg), void *arg)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        for (int step = 0; step < GARI__STEPS; step++)
+            gari__let_go((enum gari__steps)step);
+        _exit(look(arg) ? 0 : 1);
+    }
+    int status = 0;
+    while (child > 0 && waitpid(child, &status, 0) < 0)
+        ;
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool finds_garbage(void *arg)
+{
+    struct part *part = arg;
+    uint64_t before = stress_deaths();
+    gari_decref(part);
+    gari_collect(2);
+    return stress_deaths() == before + 1;
+}
+
+/* Between flag and bit another thread forks: where nobody comes to set the bit any more. */
+static void fork_between(void)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        struct part *part = make(&part_type);
+        gari_store(&part->next, part);
+        if (shared)
+            gari_decref(gari_incref(part));
+        gari_incref(part);
+        gari_collect(2);
+        pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
+        demand(is_so_in_child(finds_garbage, part), "garbage is found in the child");
+        gari__let_go(GARI__STEP_SUSPECT);
+        pthread_join(thread, NULL);
+        gari_decref(part);
+        all_is_collected();
+    }
+}
+
+/* A decref that finds another to have come before it makes no candidate; what a child that is forked
+ * afterwards looks at must not be that object, which is gone. It lies in a mapping of its own. */
+#define LONG_ITEMS 300000
+
+struct patient {
+    struct talk talk;
+    struct wide *wide;
+};
+
+static void *drop_and_stay(void *arg)
+{
+    struct patient *patient = arg;
+    gari_decref(patient->wide);
+    say(&patient->talk, 1);
+    hear(&patient->talk, 2);
+    return NULL;
+}
+
+static bool collects(void *arg)
+{
+    (void)arg;
+    gari_collect(2);
+    return true;
+}
+
+static void fork_after(void)
+{
+    struct patient patient = {TALK_INIT, STRESS_NEW_ITEMS(&wide_type, LONG_ITEMS)};
+    bulks++;
+    gari_incref(gari_incref(patient.wide));
+    gari__hold(GARI__STEP_UNSHARED);
+    pthread_t thread = start(drop_and_stay, &patient);
+    await(GARI__STEP_UNSHARED);
+    /* It goes on; this thread does not come to the step. */
+    part_ref root = {{NULL}};
+    gari_slot_init(&root.gari_slot_, patient.wide);
+    gari_decref(gari_take(&root)); /* SHARED by the taking */
+    gari__let_go(GARI__STEP_UNSHARED);
+    hear(&patient.talk, 1);
+    gari_decref(patient.wide);
+    gari_collect(2);
+    demand(is_so_in_child(collects, NULL), "the child does not look at what is gone");
+    say(&patient.talk, 2);
+    pthread_join(thread, NULL);
     all_is_collected();
 }
 
@@ -253,6 +398,10 @@ static const struct schedule schedules[] = {
     {"birth", birth},
     {"move", move},
     {"clear first", clear_first},
+    {"in order", in_order},
+    {"two at once", two_at_once},
+    {"fork between", fork_between},
+    {"fork after", fork_after},
     {"outgoing", outgoing},
 };
 

@@ -92,6 +92,10 @@ by_schedule two-places schedules "one place"
 by_schedule two-proofs schedules "two proofs"
 by_schedule move-no-candidate lives move
 by_schedule late-clear lives "clear first"
+by_schedule late-flag lives "clear first"
+by_schedule bit-first lives "in order"
+by_schedule list-first lives "in order"
+by_schedule no-bit-in-child lives "fork between"
 
 by_schedule no-reuse-grace lateschedules "keep below"
 by_schedule late-unshared lateschedules shared

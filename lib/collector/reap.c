@@ -236,6 +236,8 @@ static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const
         uint64_t word = gari__load_relaxed((uint64_t *)gari__slot_at(block, slot));
         if (keep && gari__is_alive(word))
             gari__candidate_keep(block, slot);
+        else if (GARI_MUTANT(LATE_FLAG))
+            gari__fetch_and_acq_rel((uint64_t *)gari__slot_at(block, slot), ~GARI__CANDIDATE);
         else if (GARI_MUTANT(LATE_CLEAR))
             gari__fetch_and_acq_rel(gari__candidates_of(block, slot),
                                     ~((uint64_t)1 << (slot % 64)));

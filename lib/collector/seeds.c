@@ -113,7 +113,9 @@ static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
         /* Cleared before the word is read, as everywhere: the slot may be born again and become a
          * candidate at any moment, and that bit must not be lost. */
         uint64_t bit = (uint64_t)1 << (slot % 64);
+        GARI_PERTURB_EACH("look.bit");
         gari__fetch_and_acq_rel(gari__candidates_of(block, slot), ~bit);
+        GARI_PERTURB_EACH("look.word");
         if (!gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot))))
             continue;
         gari__fetch_or_acq_rel(gari__candidates_of(block, slot), bit);

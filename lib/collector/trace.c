@@ -140,7 +140,7 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     uint64_t word = gari__load_acquire(gari__word_of(object));
     /* Acquire: pairs with those who found the flag set. What is dead needs none of this, and one that is
      * born there after this look is no candidate yet, or sets its bit again. */
-    if (word & GARI__CANDIDATE)
+    if ((word & GARI__CANDIDATE) && !GARI_MUTANT(LATE_FLAG))
         word = gari__fetch_and_acq_rel(gari__word_of(object), ~GARI__CANDIDATE);
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
         return;

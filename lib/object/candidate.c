@@ -2,6 +2,8 @@
 
 #include "lib/object/count.h"
 
+#include <assert.h>
+
 static struct gari__block *dirty_blocks;
 
 /* True: it was not listed. */
@@ -22,10 +24,14 @@ static bool list_dirty(struct gari__block *block)
 
 void gari__candidate_keep(struct gari__block *block, uint32_t slot)
 {
+    if (GARI_MUTANT(LIST_FIRST)) {
+        list_dirty(block);
+        GARI_PERTURB_STEP(SUSPECT);
+    }
     GARI_PERTURB_AT("suspect.bit");
     /* Release: pairs with the collector's taking of the bit. Sequentially consistent: see list_dirty. */
     gari__fetch_or_seq_cst(gari__candidates_of(block, slot), (uint64_t)1 << (slot % 64));
-    if (!list_dirty(block))
+    if (GARI_MUTANT(LIST_FIRST) || !list_dirty(block))
         return;
     GARI_PERTURB_AT("dirty.wake");
     /* It may be the only thing that the collector would ever wake up for. Sequentially consistent, with
@@ -34,23 +40,36 @@ void gari__candidate_keep(struct gari__block *block, uint32_t slot)
         gari__upcall_wake();
 }
 
-void gari__suspect_end(struct gari__object_thread *self, gari_object *object)
+static void set_bit(gari_object *object)
 {
     struct gari__block *block = gari__block_of(object);
     gari__candidate_keep(block, gari__slot_of(block, object));
-    gari__store_relaxed(&self->suspecting, NULL);
+}
+
+void gari__suspect_end(struct gari__object_thread *self, gari_object *object)
+{
+    assert(gari__in_section());
+    if (!GARI_MUTANT(LIST_FIRST))
+        GARI_PERTURB_STEP(SUSPECT);
+    set_bit(object);
+    gari__suspect_end_nothing(self);
 }
 
 void gari__suspect(struct gari__object_thread *self, gari_object *object)
 {
+    assert(gari__in_section());
     gari__suspect_begin(self, object);
+    if (GARI_MUTANT(BIT_FIRST)) {
+        set_bit(object);
+        GARI_PERTURB_STEP(SUSPECT);
+    }
     GARI_PERTURB_AT("suspect");
     /* Whoever takes the flag away sees what was done before this, whether it was set or not. */
     uint64_t old = gari__fetch_or_acq_rel(gari__word_of(object), GARI__CANDIDATE | GARI__SHARED);
-    if (!(old & GARI__CANDIDATE))
+    if (!(old & GARI__CANDIDATE) && !GARI_MUTANT(BIT_FIRST))
         gari__suspect_end(self, object);
     else
-        gari__store_relaxed(&self->suspecting, NULL);
+        gari__suspect_end_nothing(self);
 }
 
 bool gari__candidates_any(void)
@@ -90,7 +109,8 @@ void gari__suspect_after_fork(struct gari__object_thread *gone)
 {
     gari_object *object = gone->suspecting;
     gone->suspecting = NULL;
-    if (!object || !(gari__load_relaxed(gari__word_of(object)) & GARI__CANDIDATE))
+    if (!object || GARI_MUTANT(NO_BIT_IN_CHILD) ||
+        !(gari__load_relaxed(gari__word_of(object)) & GARI__CANDIDATE))
         return;
     struct gari__block *block = gari__block_of(object);
     uint32_t slot = gari__slot_of(block, object);

@@ -25,11 +25,17 @@ static inline bool gari__needs_suspicion(uint64_t word)
  * candidate; it may be dying meanwhile. */
 void gari__suspect(struct gari__object_thread *self, gari_object *object);
 
-/* The same when that step itself is about to set the flag: begins before it, and ends after it, if it
- * did. A fork may come in between: then the child sets the bit. */
+/* The same when that step itself is about to set the flag: begins before it, and ends after it, with the
+ * bit if it did. A fork may come in between: then the child sets the bit. All of it is in one section, so
+ * that the child does not find an object there that is gone. */
 static inline void gari__suspect_begin(struct gari__object_thread *self, gari_object *object)
 {
     gari__store_relaxed(&self->suspecting, object);
+}
+static inline void gari__suspect_end_nothing(struct gari__object_thread *self)
+{
+    /* Release: after the bit. */
+    gari__store_release(&self->suspecting, (gari_object *)NULL);
 }
 void gari__suspect_end(struct gari__object_thread *self, gari_object *object);
 

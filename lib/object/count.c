@@ -75,27 +75,30 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 {
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word), now;
-    gari__suspect_begin(self, object);
     GARI_PERTURB_AT("suspect");
+    GARI_PERTURB_STEP(UNSHARED);
     do {
-        if (old & GARI__SHARED) /* meanwhile */
+        if (old & GARI__SHARED) { /* meanwhile */
+            gari__suspect_end_nothing(self);
             return gari__count_down(self, object, call);
+        }
         if (gari__unlikely(!gari__is_counted(old)))
             gari__fatal_dead(object, call);
         now = old - GARI__COUNT_ONE;
         if (gari__count_of(old) > 1)
             now |= (GARI_MUTANT(LATE_UNSHARED) ? 0 : GARI__SHARED) |
                    (gari__needs_suspicion(old) ? GARI__CANDIDATE : 0);
+        if (now & GARI__CANDIDATE)
+            gari__suspect_begin(self, object);
     } while (!gari__cas_acq_rel(word, &old, now));
+    if (now & ~old & GARI__CANDIDATE)
+        gari__suspect_end(self, object);
+    else
+        gari__suspect_end_nothing(self);
     if (gari__count_of(old) > 1) {
         gari__checked_owned(object, call);
-        if (now & ~old & GARI__CANDIDATE)
-            gari__suspect_end(self, object);
-        else
-            gari__store_relaxed(&self->suspecting, NULL);
         return false;
     }
-    gari__store_relaxed(&self->suspecting, NULL);
     if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
         return gari__count_last(self, object, old);
     return true;
