@@ -169,6 +169,73 @@ Test(candidates, that_are_dropped_again_and_again_are_examined_and_kept)
     assert_nothing_left();
 }
 
+/* ---- Marks that are there already, or are being taken -------------------------------------- */
+
+Test(candidates, that_are_moved_again_are_found)
+{
+    use_manual_mode();
+    struct node *node = new_node(&watched_type, 0);
+    gari_move(&root, node); /* a candidate */
+    node = gari_take(&root);
+    gari_move(&node->next, node); /* and again, which changes nothing in its word */
+    assert_equal(gari_collect(2), 1);
+    assert_nothing_left();
+}
+
+static void collect_to_the_end(void)
+{
+    while (gari_step(1000))
+        ;
+}
+
+Test(candidates, that_are_moved_again_beside_a_collection_are_found)
+{
+    use_manual_mode();
+    for (int steps = 0; steps < 40; steps++) {
+        struct node *node = new_node(&watched_type, 0);
+        gari_move(&root, node);
+        for (int i = 0; i < steps; i++)
+            gari_step(1);
+        node = gari_take(&root);
+        gari_move(&node->next, node);
+        collect_to_the_end();
+        gari_collect(2);
+        assert_equal(disposed_count(), steps + 1);
+    }
+    assert_nothing_left();
+}
+
+/* Their block is looked through in slices, one word of bits at a time. One of them becomes a candidate anew,
+ * before or behind the place to which a collection has got, and another collection finds the block to have
+ * got new ones. */
+Test(candidates, in_a_block_that_a_collection_has_in_hand_are_found)
+{
+    enum { MANY = 150, SLICES = 12, PART = 50 };
+    static struct node *nodes[MANY];
+    use_manual_mode();
+    for (int i = 0; i < MANY; i++)
+        nodes[i] = new_node(&watched_type, i);
+    gari_collect(2);
+    for (int round = 0; round < MANY / PART * SLICES; round++) {
+        int slices = round % SLICES, at = round / SLICES * PART + slices;
+        for (int i = 0; i < MANY; i++)
+            if (nodes[i])
+                gari_decref(gari_incref(nodes[i])); /* candidates */
+        for (int i = 0; i < slices; i++)
+            gari_step(1);
+        gari_decref(gari_incref(nodes[at]));
+        gari_collect(0);
+        collect_to_the_end();
+        gari_move(&nodes[at]->next, nodes[at]);
+        nodes[at] = NULL;
+        gari_collect(2);
+        assert_equal(disposed_count(), round + 1);
+    }
+    for (int i = 0; i < MANY; i++)
+        gari_decref(nodes[i]);
+    assert_nothing_left();
+}
+
 /* ---- Garbage of a thread that never runs again -------------------------------------------- */
 
 static struct gate made = GATE_CLOSED, wake = GATE_CLOSED;

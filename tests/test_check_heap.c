@@ -353,6 +353,32 @@ Test(check_heap, names_a_candidate_that_nobody_knows_of)
     assert_nothing_left();
 }
 
+/* What is permanent loses its bit when a collection comes to it, and keeps its flag until it comes back. */
+Test(check_heap, finds_a_permanent_candidate_without_a_bit_to_be_right)
+{
+    use_manual_mode();
+    struct node *node = new_node(&watched_type, 0);
+    uint32_t slot = gari__slot_of(block_of(node), GARI_OBJECT(node));
+    gari_decref(gari_incref(node));
+    assert_equal(gari__candidate_bit(block_of(node), slot), true);
+    gari_freeze();
+    struct node *later = new_node(&watched_type, 1); /* so that its block is looked at */
+    cr_assert(block_of(later) == block_of(node));
+    gari_collect(2);
+    assert_equal(gari__candidate_bit(block_of(node), slot), false);
+    assert_equal(*word_of(node) & GARI__CANDIDATE, GARI__CANDIDATE);
+    assert_sound();
+    gari_store(&node->next, node);
+    gari_decref(node);
+    assert_equal(gari_collect(2), 0);
+    assert_sound();
+    gari_unfreeze();
+    assert_sound();
+    assert_equal(gari_collect(2), 1);
+    gari_decref(later);
+    assert_nothing_left();
+}
+
 Test(check_heap, names_ages_that_are_wrong)
 {
     use_manual_mode();
