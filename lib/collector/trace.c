@@ -138,8 +138,9 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     gari_object *object = gari__slot_at(block, slot);
     GARI_PERTURB_EACH("seed.word");
     uint64_t word = gari__load_acquire(gari__word_of(object));
-    /* Acquire: pairs with those who found the flag set. What is dead needs none of this, and one that is
-     * born there after this look is no candidate yet, or sets its bit again. */
+    /* Before anything else of the object is read. Acquire: pairs with those who found the flag set. Who
+     * sets it after the look sets the bit after it was taken. If another object has been born here between
+     * the two, and is being made a candidate, this takes the flag from that; which is then what is looked at. */
     if ((word & GARI__CANDIDATE) && !GARI_MUTANT(LATE_FLAG))
         word = gari__fetch_and_acq_rel(gari__word_of(object), ~GARI__CANDIDATE);
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))

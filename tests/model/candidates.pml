@@ -1,16 +1,32 @@
 /* Completeness: what the collector examines, and that no garbage stays. Each mutator does BUDGET
  * operations and then rests, with what it holds by then; when nothing can happen any more, everything
- * that no thread can reach has to be free memory. As in the code: the CANDIDATE flag in the word
- * stands for an entry in a thread's ring; filing clears it and sets the block's bit; a pass over the
- * young or over the whole heap takes bits, guesses, proves. See docs/model.md. */
+ * that no thread can reach has to be free memory. As in the code: whoever makes an object a candidate
+ * sets the flag CANDIDATE in its word, then the object's bit in its block, then lists the block as
+ * dirty; a pass over the young or over the whole heap takes the block off the list, takes bits, then
+ * flags, guesses, proves. All objects lie in one block. See docs/model.md. */
 #define CANDIDATES
-byte flag;     /* words with CANDIDATE: in some ring */
-byte bits;     /* candidates in the blocks' bitmaps */
+byte flag;     /* words with CANDIDATE */
+byte bits;     /* candidates' bits in the block */
+bit dirty;     /* the block is on the list of those with new candidates */
+byte list;     /* the collector's list that it is on, */
+#define NO_LIST 0
+#define YOUNG_LIST 1 /* of blocks that have young candidates, */
+#define OLD_LIST 2   /* or old ones only; */
+#define TAKEN 3      /* or a pass has it in hand */
+bit again;     /* it has been dirty meanwhile */
+byte sus[M];   /* what each mutator is making a candidate, from the step that makes it one to the bit */
 byte young;    /* generation 0: born since the last pass began */
 byte inside[2]; /* for each pass: born before its boundary, and of its ages */
 byte proving;
 
+/* The word of a newborn has no flag, whatever the dead one's had. The bit stays what it was. */
+#ifdef M_BIRTH_KEEPS_FLAG
+#define NEW_WORD(o)
+#else
+#define NEW_WORD(o) flag = flag & ~BIT(o);
+#endif
 #define BORN_MORE(o) \
+    NEW_WORD(o) \
     young = young | BIT(o); \
     inside[0] = inside[0] & ~BIT(o); \
     inside[1] = inside[1] & ~BIT(o);
@@ -19,118 +35,77 @@ byte proving;
 #define YOUNG 0
 #define WHOLE 1
 
-/* A dead object is taken apart while its CANDIDATE flag holds the memory: whoever clears the flag then
- * retires it. */
-#define APART 5
-
+/* A decref that finds the flag, in the word that it has counted down, need do nothing. */
 #ifdef M_DECREF_NO_CANDIDATE
 #define SUSPECT_DROPPED(m)
 #else
 #define SUSPECT_DROPPED(m) \
     if \
-    :: old[m] && cnt[old[m]] > 0 && !(flag & BIT(old[m])) -> goto suspect_old \
+    :: old[m] && cnt[old[m]] > 0 && !(flag & BIT(old[m])) -> d_step { sus[m] = old[m]; old[m] = 0 } goto suspect \
     :: else \
     fi
 #endif
 #ifdef M_MOVE_NO_CANDIDATE
 #define SUSPECT_MOVED(m, y)
 #else
-#define SUSPECT_MOVED(m, y) goto suspect_moved
+#define SUSPECT_MOVED(m, y) d_step { sus[m] = y; y = 0 } goto suspect
 #endif
-/* A decref that finds the bit still set need do nothing: the pass that takes the bit reads the word
- * later. (A move changes no word. Here, where memory is sequentially consistent, it could do the same.) */
-#define SUSPECT_REAPED \
+
+#ifdef M_NOT_LISTED
+#define LIST_BLOCK skip
+#else
+#define LIST_BLOCK dirty = 1
+#endif
+#define SET_FLAG \
+    atomic { \
+        STEP("%d suspect %d\n", m, sus[m]); \
+        assert(st[sus[m]] != FREE); \
+        if \
+        :: flag & BIT(sus[m]) -> sus[m] = 0; DROP_OLD(m); goto end \
+        :: else -> flag = flag | BIT(sus[m]) \
+        fi; \
+        END_SECTION_EARLY(m) \
+    }
+#define SET_BIT \
+    d_step { STEP("%d suspect.bit %d\n", m, sus[m]); assert(st[sus[m]] != FREE); bits = bits | BIT(sus[m]) }
+#define LIST_IT \
+    d_step { STEP("%d dirty.list %d\n", m, dirty); LIST_BLOCK }
+#ifdef M_SECTION_ENDS_FIRST
+#define END_SECTION_EARLY(m) d_step { section_end(m) }
+#else
+#define END_SECTION_EARLY(m)
+#endif
+#if defined(M_BIT_FIRST)
+#define SUSPECT_IN_ORDER skip; SET_BIT; LIST_IT; SET_FLAG
+#elif defined(M_LISTED_FIRST)
+#define SUSPECT_IN_ORDER SET_FLAG; LIST_IT; SET_BIT
+#else
+#define SUSPECT_IN_ORDER SET_FLAG; SET_BIT; LIST_IT
+#endif
+#define SUSPECT_STEPS \
+suspect: \
+    SUSPECT_IN_ORDER; \
+    atomic { sus[m] = 0; DROP_OLD(m); goto end };
+
+/* The same by the reaper and by the collector's own decrefs, in one step: a mutator's are in three. */
+#define SUSPECT_AT_ONCE(o) \
     if \
-    :: cnt[rp] > 0 -> flag = flag | BIT(rp) \
+    :: cnt[o] > 0 && !(flag & BIT(o)) -> flag = flag | BIT(o); bits = bits | BIT(o); LIST_BLOCK \
     :: else \
     fi
-#define SUSPECT_STEPS \
-suspect_old: \
-    atomic { \
-        d_step { \
-            if \
-            :: cnt[old[m]] > 0 && !(bits & BIT(old[m])) -> STEP("%d suspect %d\n", m, old[m]); flag = flag | BIT(old[m]) \
-            :: else \
-            fi; \
-            old[m] = 0; \
-            section_end(m) \
-        } \
-        goto end \
-    }; \
-suspect_moved: \
-    atomic { \
-        d_step { \
-            if \
-            :: cnt[y] > 0 -> STEP("%d suspect %d\n", m, y); flag = flag | BIT(y) \
-            :: else \
-            fi; \
-            y = 0 \
-        } \
-        DROP_OLD(m); \
-        goto end \
-    };
+#define SUSPECT_REAPED d_step { SUSPECT_AT_ONCE(rp) }
 
-#ifdef M_HOLD_IGNORED
-#define HOLDS_MEMORY(o) false
+/* Nobody is about to set the bit of what is freed or committed. */
+#if M > 1
+#define NOT_IN_USE(o) assert(sus[0] != o && sus[1] != o);
 #else
-#define HOLDS_MEMORY(o) (flag & BIT(o))
+#define NOT_IN_USE(o) assert(sus[0] != o);
 #endif
-#define RETIRE_OR_APART(o) \
-    if \
-    :: HOLDS_MEMORY(o) -> st[o] = APART \
-    :: else -> st[o] = LIMBO; lim[o] = insec \
-    fi
 
 #include "heap.pml"
 #include "mutator.pml"
 
 #define IN(set, o) ((set) & BIT(o))
-
-/* Empties the rings: by the owner of a ring, or anybody. */
-proctype filer()
-{
-    byte o;
-end:
-    do
-    :: atomic {
-        flag ->
-        if
-        :: IN(flag, 1) -> o = 1
-        :: IN(flag, 2) -> o = 2
-        :: IN(flag, 3) -> o = 3
-        fi;
-#ifdef M_FILE_BIT_FIRST
-        d_step { STEP("%d file.bit %d\n", 7, o); bits = bits | BIT(o) }
-    };
-    atomic {
-#endif
-        d_step {
-            STEP("%d file.clear %d\n", 7, o);
-            assert(st[o] != FREE);
-            flag = flag & ~BIT(o);
-            if
-            :: cnt[o] == 0 ->
-                if
-                :: st[o] == APART -> st[o] = LIMBO; lim[o] = insec
-                :: else
-                fi;
-                o = 0
-            :: else
-            fi
-        }
-#ifndef M_FILE_BIT_FIRST
-        if
-        :: o == 0 -> goto end
-        :: else
-        fi
-    };
-    atomic {
-        d_step { STEP("%d file.bit %d\n", 7, o); bits = bits | BIT(o) }
-#endif
-        o = 0
-    }
-    od
-}
 
 #define EACH(what) what(1); what(2); THIRD(what)
 #if N > 2
@@ -139,27 +114,52 @@ end:
 #define THIRD(what)
 #endif
 
-/* The bit goes first, then the object is read. */
-#define SEED(o) \
+/* A look whether any candidate is alive drops those that are dead. The bit goes first, here too: another
+ * may be born there. */
+#ifdef M_LOOK_WORD_FIRST
+#define LOOK(o) \
+    d_step { if :: IN(bits, o) && cnt[o] == 0 -> STEP("%d look.word %d\n", 9 + c, o); todo = todo | BIT(o) :: else fi }; \
+    d_step { if :: IN(todo, o) -> STEP("%d look.bit %d\n", 9 + c, o); bits = bits & ~BIT(o); todo = 0 :: else fi };
+#else
+#define LOOK(o) \
+    d_step { if :: IN(bits, o) -> STEP("%d look.bit %d\n", 9 + c, o); bits = bits & ~BIT(o); todo = todo | BIT(o) :: else fi }; \
     d_step { \
         if \
-        :: IN(bits, o) && (c == WHOLE || IN(inside[c], o)) -> \
-            STEP("%d seed %d\n", 9 + c, o); \
-            CLEAR_BIT(o) \
+        :: IN(todo, o) -> \
+            STEP("%d look.word %d\n", 9 + c, o); \
+            todo = 0; \
+            if :: cnt[o] > 0 -> bits = bits | BIT(o) :: else fi \
+        :: else \
+        fi \
+    };
+#endif
+
+/* The flag goes after the bit, and before anything of the object is read. */
+#define WORD(o) \
+    d_step { \
+        if \
+        :: IN(taken, o) -> \
+            STEP("%d seed.word %d\n", 9 + c, o); \
+            taken = taken & ~BIT(o); \
+            TAKE_FLAG(o) \
             if \
             :: cnt[o] > 0 -> seeds = seeds | BIT(o) \
-            :: else LATE_DEAD(o) \
+            :: else \
             fi \
         :: else \
         fi \
     }
-#ifdef M_BIT_CLEARED_LATE
-#define CLEAR_BIT(o)
-#define LATE_DEAD(o) -> bits = bits & ~BIT(o)
+#if defined(M_FLAG_TAKEN_LATE) || defined(M_FLAG_TAKEN_FIRST)
+#define TAKE_FLAG(o)
 #else
-#define CLEAR_BIT(o) bits = bits & ~BIT(o);
-#define LATE_DEAD(o)
+#define TAKE_FLAG(o) flag = flag & ~BIT(o);
 #endif
+#ifdef M_BIT_TAKEN_LATE
+#define TAKE_BITS
+#else
+#define TAKE_BITS bits = bits & ~taken;
+#endif
+#define MINE (bits & (c == WHOLE -> 255 : inside[c]))
 
 #define GATHER(o) \
     :: d_step { \
@@ -238,7 +238,7 @@ end:
     }
 #define ZERO(o) \
     if \
-    :: IN(set, o) -> assert(st[o] == LIVE); st[o] = GONE; cnt[o] = 0; bump(o) \
+    :: IN(set, o) -> assert(st[o] == LIVE); NOT_IN_USE(o) st[o] = GONE; cnt[o] = 0; bump(o) \
     :: else \
     fi
 #define DROP(o) \
@@ -252,10 +252,7 @@ end:
                 :: !IN(set, bad) -> \
                     STEP("%d commit.drop %d\n", 9 + c, bad); \
                     down(bad); \
-                    if \
-                    :: cnt[bad] -> flag = flag | BIT(bad) \
-                    :: else \
-                    fi \
+                    SUSPECT_AT_ONCE(bad) \
                 :: else \
                 fi; \
                 bad = 0 \
@@ -266,15 +263,14 @@ end:
 #define RELEASE(o) \
     d_step { \
         if \
-        :: IN(set, o) && HOLDS_MEMORY(o) -> st[o] = APART \
-        :: IN(set, o) && !HOLDS_MEMORY(o) -> STEP("%d commit.free %d\n", 9 + c, o); release_memory(o) \
+        :: IN(set, o) -> STEP("%d commit.free %d\n", 9 + c, o); release_memory(o) \
         :: else \
         fi \
     }
 
 proctype pass(byte c)
 {
-    byte seeds, reached, todo, live, set, bad;
+    byte taken, seeds, reached, todo, live, set, bad;
     byte edges[N + 1];
     byte seen[N + 1];
 #ifdef GIVES_UP
@@ -283,7 +279,7 @@ proctype pass(byte c)
 end:
     do
     :: atomic {
-        (c == YOUNG && (bits & young)) || (c == WHOLE && bits) ->
+        (c == YOUNG && young && (dirty || list == YOUNG_LIST)) || (c == WHOLE && (dirty || list == YOUNG_LIST || list == OLD_LIST)) ->
         d_step {
             if
             :: c == YOUNG -> STEP("%d young.begin %d\n", 9 + c, young); inside[c] = young; young = 0
@@ -294,7 +290,50 @@ end:
 #endif
         }
     };
-    EACH(SEED);
+#ifdef M_READ_FIRST
+    d_step { if :: list != TAKEN -> taken = MINE :: else fi };
+#endif
+    /* The block comes off the list, then its bits are read. If the other pass has it in hand, that is told. */
+    atomic {
+        d_step {
+            STEP("%d dirty.take %d\n", 9 + c, dirty);
+            if
+            :: list == TAKEN && dirty -> again = 1
+            :: list == TAKEN && !dirty
+            :: list == OLD_LIST && !dirty && c == YOUNG
+            :: else -> list = TAKEN; todo = 1
+            fi;
+            dirty = 0
+        };
+        if
+        :: todo == 0 -> taken = 0; goto finish
+        :: else -> todo = 0
+        fi
+    };
+#ifdef LOOKS
+    EACH(LOOK);
+#endif
+#ifdef M_FLAG_TAKEN_FIRST
+    d_step { taken = MINE; flag = flag & ~taken };
+    d_step { STEP("%d seed %d\n", 9 + c, bits); bits = bits & ~taken };
+#elif defined(M_READ_FIRST)
+    d_step { STEP("%d seed %d\n", 9 + c, bits); TAKE_BITS };
+#else
+    d_step { STEP("%d seed %d\n", 9 + c, bits); taken = MINE; TAKE_BITS };
+#endif
+    EACH(WORD);
+    /* What was left: younger than this pass looks at, or older; the bits of a whole one are all taken. */
+    d_step {
+        if
+#ifndef M_AGAIN_IGNORED
+        :: again -> list = YOUNG_LIST
+#endif
+        :: c == YOUNG && (bits & young) -> list = YOUNG_LIST
+        :: c == YOUNG && bits && !(bits & young) -> list = OLD_LIST
+        :: else -> list = NO_LIST
+        fi;
+        again = 0
+    };
     /* The boundary of a whole pass: after its candidates are taken. */
     atomic {
         d_step {
@@ -423,7 +462,7 @@ finish:
                 do
                 :: hi <= N ->
                     if
-                    :: IN(seeds, hi) && cnt[hi] > 0 -> STEP("%d keep %d\n", 9 + c, hi); bits = bits | BIT(hi)
+                    :: IN(seeds, hi) && cnt[hi] > 0 -> STEP("%d keep %d\n", 9 + c, hi); bits = bits | BIT(hi); LIST_BLOCK
                     :: else
                     fi;
                     hi++
@@ -434,8 +473,10 @@ finish:
                 skip
 #endif
             :: else ->
-#ifdef M_BIT_CLEARED_LATE
+#if defined(M_BIT_TAKEN_LATE)
                 bits = bits & ~seeds
+#elif defined(M_FLAG_TAKEN_LATE)
+                flag = flag & ~seeds
 #else
                 skip
 #endif
@@ -530,7 +571,6 @@ init
         run mutator(1);
 #endif
         run reaper();
-        run filer();
 #ifndef NO_YOUNG
         run pass(YOUNG);
 #endif

@@ -130,32 +130,43 @@ few="$candidates -DM=1 -DBUDGET=3"
 
 holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2"
 holds full  candidates/1-mutator  candidates.pml "$few"
+holds full  candidates/looked-at  candidates.pml "$few -DLOOKS"
 holds short candidates/liveness   candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS" -a -DCOLLAPSE
 holds full  candidates/gives-up   candidates.pml "$candidates -DM=1 -DBUDGET=2 -DGIVES_UP"
 holds full  candidates/liveness-3-operations candidates.pml "$few -DLIVENESS" -a -DCOLLAPSE
-holds full  candidates/2-mutators candidates.pml "$candidates -DM=2 -DBUDGET=2"
+holds full  candidates/2-mutators-1-operation candidates.pml "$candidates -DM=2 -DBUDGET=1"
+holds full  candidates/2-mutators-whole candidates.pml "$candidates -DM=2 -DBUDGET=2 -DNO_YOUNG"
+holds full  candidates/2-mutators candidates.pml "-DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=2"
 
 candidates_mutant() { # NAME MACRO [DEFINES]
     mutant short "candidates-$1" candidates.pml "${3:-$few} -D$2"
 }
 candidates_mutant none-by-decref    M_DECREF_NO_CANDIDATE
 candidates_mutant none-by-move      M_MOVE_NO_CANDIDATE
-candidates_mutant bit-cleared-late  M_BIT_CLEARED_LATE
-candidates_mutant flag-cleared-last M_FILE_BIT_FIRST
+candidates_mutant bit-first         M_BIT_FIRST
+candidates_mutant section-ends-first M_SECTION_ENDS_FIRST
+candidates_mutant not-listed        M_NOT_LISTED
+candidates_mutant listed-first      M_LISTED_FIRST
+candidates_mutant bits-read-first   M_READ_FIRST
+candidates_mutant bit-taken-late    M_BIT_TAKEN_LATE "$few -DNO_YOUNG"
+candidates_mutant flag-taken-first  M_FLAG_TAKEN_FIRST "$few -DNO_YOUNG"
+candidates_mutant flag-taken-late   M_FLAG_TAKEN_LATE
+candidates_mutant dirty-again-ignored M_AGAIN_IGNORED
+candidates_mutant dead-read-first   M_LOOK_WORD_FIRST "$few -DNO_YOUNG -DLOOKS"
+candidates_mutant newborn-has-flag  M_BIRTH_KEEPS_FLAG "$few -DNO_YOUNG -DLOOKS"
 candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
 candidates_mutant young-forgets     M_YOUNG_FORGETS
 candidates_mutant gives-up-forgets  M_GIVING_UP_FORGETS "$few -DGIVES_UP"
 mutant full candidates-failure-drops-all candidates.pml "-DM_FAILURE_DROPS_ALL -DN=2 -DF=1 -DSTART_RING -DOP_BORROW -DOP_MOVE -DM=2 -DBUDGET=3 -DNO_YOUNG"
 candidates_mutant two-open-proofs   M_TWO_PROOFS "$candidates -DM=1 -DBUDGET=2"
-candidates_mutant hold-ignored      M_HOLD_IGNORED
 # It has no bad state: the pass takes up the same candidates for ever. Found depth first.
 mutant short candidates-whole-keeps candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS -DM_WHOLE_KEEPS" -a -DCOLLAPSE
 
 # ---- Orders of memory --------------------------------------------------------------------------------
 
 holds short ordering/all-shapes ordering.pml ""
-for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED FILED_ACQ_REL SEED_ACQ_REL STAGE_ACQ_REL \
-    SLEEP_ACQ_REL LIST_RELAXED UNLIST_RELAXED FILE_RELAXED TAKE_RELAXED; do
+for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED LIST_ACQ_REL UNLIST_ACQ_REL WAKE_ACQ_REL \
+    SLEEP_ACQ_REL DECREF_LOOKS_AT_BIT SUSPECT_RELAXED MOVE_LOOKS_AT_FLAG TAKE_RELAXED READ_RELAXED; do
     mutant short "ordering-$(echo $macro | tr 'A-Z_' 'a-z-')" ordering.pml "-DM_$macro"
 done
 

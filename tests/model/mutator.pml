@@ -376,12 +376,10 @@ own_old: /* The last step of one that hands the replaced reference to its caller
 #ifndef RETIRE_MORE
 #define RETIRE_MORE(o)
 #endif
-#ifndef RETIRE_OR_APART
 #ifdef M_R6_NO_GRACE
-#define RETIRE_OR_APART(o) st[o] = LIMBO
+#define RETIRE(o) st[o] = LIMBO
 #else
-#define RETIRE_OR_APART(o) st[o] = LIMBO; lim[o] = insec
-#endif
+#define RETIRE(o) st[o] = LIMBO; lim[o] = insec
 #endif
 
 /* The fields may be left alone until the grace period is over. */
@@ -427,7 +425,7 @@ end:
             d_step {
                 STEP("%d reap.retire %d\n", 8, o);
                 RETIRE_MORE(o);
-                RETIRE_OR_APART(o);
+                RETIRE(o);
                 hn = 0;
                 o = 0;
                 f = 0

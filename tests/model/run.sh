@@ -55,8 +55,8 @@ report() { # DIRECTORY NAME VERDICT
         }' "$1/log"
 }
 
-# The steps of the trace, one to a line: thread, step, object. Threads: mutators from 0, 7 the filer of
-# candidates, 8 the reaper of the dead, 9 and 10 the collectors.
+# The steps of the trace, one to a line: thread, step, object. Threads: mutators from 0, 8 the reaper of
+# the dead, 9 and 10 the collectors.
 tell() { # DIRECTORY
     (cd "$1" && ./pan -r 2>/dev/null || true) | grep -E '^ *[0-9]+ [a-z]|^ *pan:|CYCLE' | sed 's/^ */        /'
 }
