@@ -1,6 +1,6 @@
 /* threads: threads that come and go.
  *
- * Invariant: a thread that exits leaves nothing behind: what it staged, dropped or had free goes to
+ * Invariant: a thread that exits leaves nothing behind: what it dropped or had free goes to
  * others; records of threads are reused; destructors of thread-local values may still use gari,
  * also after the thread was detached. Each worker starts one short-lived thread after another; each
  * of these builds cycles, exchanges them through a shared table, and keeps a few references in a
