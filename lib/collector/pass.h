@@ -136,17 +136,17 @@ struct gari__pass {
     bool demoted;      /* SCAN has found a member to be live after all */
     bool failed;       /* in this round of the proof */
     bool counted;      /* V2 is over, and no grace period has begun: see compact in proof.c; */
-    bool recount;      /* but what has left the set may have edges into it that nobody has looked at */
-    bool may_sweep;    /* young: if the candidates' blocks allow it */
-    bool swept;        /* it has */
-    bool callbacks;    /* some members' types have dispose or reclaim */
-    bool sift;         /* some members may not be taken apart */
-    bool sifted;       /* since the last V1: those have been taken out, */
-    bool split;        /* what is to be finalized has been put aside, */
-    bool reported;     /* the rest has been shown or saved, as the debug flags want it */
-    unsigned debug;    /* the flags, from the proof's end on */
-    size_t stuck;      /* how many members may not be taken apart themselves */
-    uint64_t words;    /* of all members, as SCAN or V1 saw them, ored: which flags there are */
+    bool recount;   /* but what has left the set may have edges into it that nobody has looked at */
+    bool may_sweep; /* young: if the candidates' blocks allow it */
+    bool swept;     /* it has */
+    bool callbacks; /* some members' types have dispose or reclaim */
+    bool sift;      /* some members may not be taken apart */
+    bool sifted;    /* since the last V1: those have been taken out, */
+    bool split;     /* what is to be finalized has been put aside, */
+    bool reported;  /* the rest has been shown or saved, as the debug flags want it */
+    unsigned debug; /* the flags, from the proof's end on */
+    size_t stuck;   /* how many members may not be taken apart themselves */
+    uint64_t words; /* of all members, as SCAN or V1 saw them, ored: which flags there are */
     enum gari__phases next; /* UNTAG: what comes after it */
     /* A set that has been finalized: each of held_count members has a reference of ours (held: 1). Those
      * that the proof refuses come after the others in the array. */
