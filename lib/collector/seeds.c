@@ -139,6 +139,10 @@ static void begin_round(void)
 
 enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
 {
+    /* Who looks at all does not go on from where others are, for what they have looked at may have got
+     * candidates since. */
+    if (budget == SIZE_MAX)
+        begin_round();
     for (int list = YOUNG; list <= OLD; list += OLD - YOUNG) {
         while (lists[list]) {
             struct gari__block *block = lists[list];
