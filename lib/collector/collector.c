@@ -125,6 +125,7 @@ bool gari_step(size_t budget)
     gari__collector_lock();
     enum gari__slice slice = gari__drive_slice(self, budget, true, true, &ticket);
     gari__collector_unlock();
+    gari__worker_remind();
     if (slice == GARI__SLICE_WAITS)
         gari__grace_wait(ticket, gari__grace_has_thread() ? 1000000u : 0);
     if (slice == GARI__SLICE_IDLE && !more && gari__limbo_any()) {

@@ -194,6 +194,9 @@ uint64_t gari__worker_turns(void);
 bool gari__worker_barred(void);
 /* Wakes the background thread. */
 void gari__worker_kick(void);
+/* After a turn at the passes by somebody else, without the lock: wakes the thread if it sleeps for good beside
+ * what he has left. */
+void gari__worker_remind(void);
 
 /* ---- finalize.c ---- */
 

@@ -54,9 +54,10 @@ static enum gari__slice step(struct gari__pass *pass, struct gari__object_thread
     self->collecting = false;
     bool old_open = gari__collector.pass[GARI__OLD].phase != GARI__IDLE;
     gari__store_relaxed(&gari__collector.old_open, old_open);
-    gari__store_relaxed(&gari__collector.open,
-                        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE ||
-                            gari__aside_any());
+    /* Sequentially consistent: see gari__worker_remind. */
+    (void)gari__exchange_seq_cst(
+        &gari__collector.open,
+        old_open || gari__collector.pass[GARI__YOUNG].phase != GARI__IDLE || gari__aside_any());
     if (progress == GARI__FINISHED)
         gari__schedule_finished(pass);
     if (progress == GARI__WAITING)
@@ -203,6 +204,7 @@ uint64_t gari__drive_collection(struct gari__object_thread *self, int generation
     if (generation < 2 && gari__collector.mode != GARI_MODE_MANUAL)
         gari__drive_slice(self, DUE_BUDGET, true, false, &ticket);
     gari__collector_unlock();
+    gari__worker_remind();
     return collected;
 }
 

@@ -12,8 +12,13 @@ _Static_assert(DETACHED == GARI__SEED_LISTS, "the last is no list");
 
 static struct gari__block *lists[GARI__SEED_LISTS]; /* through gathered_next, gathered_prev */
 
+/* How many are listed. Atomically: written under the collector's lock. Sequentially consistent: see
+ * gari__worker_remind. */
+static size_t count;
+
 static void put(struct gari__block *block, enum lists list)
 {
+    (void)gari__exchange_seq_cst(&count, gari__load_relaxed(&count) + 1);
     block->gathered_list = (uint8_t)list;
     block->gathered_prev = NULL;
     block->gathered_next = lists[list];
@@ -24,6 +29,7 @@ static void put(struct gari__block *block, enum lists list)
 
 static void unlink_listed(struct gari__block *block)
 {
+    gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
     if (block->gathered_prev)
         block->gathered_prev->gathered_next = block->gathered_next;
     else
@@ -82,6 +88,7 @@ struct gari__block *gari__seeds_detach(bool old_too)
         while (lists[list]) {
             struct gari__block *block = lists[list];
             lists[list] = block->gathered_next;
+            gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
             block->gathered_list = DETACHED;
             block->gathered_next = all;
             all = block;
@@ -93,6 +100,11 @@ struct gari__block *gari__seeds_detach(bool old_too)
 bool gari__seeds_any(bool old_too)
 {
     return lists[YOUNG] || lists[YOUNG_LOOKED] || (old_too && (lists[OLD] || lists[OLD_LOOKED]));
+}
+
+bool gari__seeds_listed(void)
+{
+    return gari__load_seq_cst(&count) != 0;
 }
 
 /* Whether the block has a candidate that is alive and born before the epoch; of such as are born before

@@ -17,6 +17,8 @@ void gari__seeds_release(struct gari__block *block);
 
 /* Whether any block is listed. */
 bool gari__seeds_any(bool old_too);
+/* The same of all lists, for who does not have the lock. */
+bool gari__seeds_listed(void);
 
 /* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. Looks
  * at about `budget` slots at most, and goes on from there the next time. */

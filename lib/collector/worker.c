@@ -149,26 +149,32 @@ static uint64_t work(struct gari__object_thread *self)
     return candidates ? CANDIDATE_TICK_NS : UINT64_MAX;
 }
 
+/* Whether somebody else's turn at the passes has left work for the next. */
+static bool left_behind(void)
+{
+    return gari__load_seq_cst(&gari__collector.open) || gari__seeds_listed();
+}
+
 static void sleep_for(uint64_t ns)
 {
-    uint64_t at = gari__now_ns() + ns;
     gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
         GARI_PERTURB_AT("worker.sleep");
-        /* Pairs with gari__candidate_keep and gari__limbo_put: either they see the flag, or this look sees
-         * their work. */
+        /* Pairs with gari__candidate_keep, gari__limbo_put and gari__worker_remind: either they see the
+         * flag, or this look sees their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         GARI_PERTURB_AT("worker.look");
-        bool nothing = !gari__limbo_any() && !gari__candidates_any();
-        while (nothing && !worker.kicked && !worker.stop)
+        bool more = gari__limbo_any() || gari__candidates_any(), left = left_behind();
+        while (!more && !left && !worker.kicked && !worker.stop)
             gari__cond_wait(&worker.wake, &worker.lock);
         gari__store_relaxed(&gari__collector_asleep, false);
-    } else {
-        while (!worker.kicked && !worker.stop &&
-               gari__cond_wait_until(&worker.wake, &worker.lock, at))
-            ;
+        ns = !more && left ? CANDIDATE_TICK_NS : 0;
     }
+    uint64_t at = gari__now_ns() + ns;
+    while (ns && !worker.kicked && !worker.stop &&
+           gari__cond_wait_until(&worker.wake, &worker.lock, at))
+        ;
     gari__store_relaxed(&worker.kicked, false);
     gari__store_relaxed(&worker.asleep, false);
     gari__mutex_unlock(&worker.lock);
@@ -323,6 +329,12 @@ void gari__worker_kick(void)
     gari__mutex_unlock(&worker.lock);
 }
 
+void gari__worker_remind(void)
+{
+    if (gari__load_seq_cst(&gari__collector_asleep) && left_behind())
+        gari__upcall_wake();
+}
+
 void gari__upcall_wake(void)
 {
     if (gari__collector.mode != GARI_MODE_BACKGROUND)
@@ -397,6 +409,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
         (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
         gari__grace_wait(ticket, HELP_WAIT_NS);
     note_help(begin);
+    gari__worker_remind();
     if (gari__events_deliver(self))
         gari__worker_kick(); /* not here, in a read section; perhaps there is a thread for it */
 }
