@@ -280,7 +280,7 @@ Test(scheduling, a_heap_that_grows_without_candidates_is_not_walked)
     cr_assert(SANITIZED || stats_now().heap_bytes > (size_t)16 << 20);
     churn_beside(chain, SCALED(100000));
     gari_stats stats = stats_now();
-    cr_assert(stats.generation[0].collected > 0);
+    cr_assert(SANITIZED || stats.generation[0].collected > 0);
     assert_at_most(stats.generation[2].examined, length / 2);
     gari_decref(chain);
     assert_nothing_left();
@@ -300,7 +300,7 @@ Test(scheduling, old_garbage_is_found_when_the_heap_has_grown_by_a_quarter)
         gari_decref(ring);
         made += 1000 * sizeof(struct node);
     }
-    cr_assert(stats_now().generation[2].collected > 0);
+    cr_assert(SANITIZED || stats_now().generation[2].collected > 0);
     assert_at_most(stats_now().heap_peak_bytes, base + base / 2 + ((size_t)16 << 20));
     gari_decref(live);
     assert_nothing_left();
