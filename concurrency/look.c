@@ -40,11 +40,18 @@ static struct {
     unsigned long *open[READERS]; /* who has not yet been seen outside of sections */
 } look = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Held while a thread registers with liburcu, and during a fork: liburcu 0.13 has a lock there that its
+ * urcu_bp_before_fork does not take, so that it could stay taken in the child for ever. Comes before
+ * liburcu's other locks and all of gari's. */
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
+
 struct urcu_bp_reader *gari__reader_list(void)
 {
     if (!URCU_TLS(urcu_bp_reader)) {
+        pthread_mutex_lock(&registering);
         urcu_bp_read_lock();
         urcu_bp_read_unlock();
+        pthread_mutex_unlock(&registering);
     }
     struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
     /* The counter is the first thing there. */
@@ -147,6 +154,17 @@ bool gari__grace_look(uint64_t ticket)
     }
     gari__mutex_unlock(&look.lock);
     return gari__grace_passed(ticket);
+}
+
+void gari__readers_before_fork(void)
+{
+    gari__section_prepare(); /* the caller itself */
+    pthread_mutex_lock(&registering);
+}
+
+void gari__readers_after_fork(void)
+{
+    pthread_mutex_unlock(&registering);
 }
 
 void gari__looks_before_fork(void)

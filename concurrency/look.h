@@ -18,6 +18,9 @@
  * Never waits. When that is held up for long, or looks are impossible, it asks the grace thread. */
 bool gari__grace_look(uint64_t ticket);
 
+/* Before liburcu's part of a fork, and after it, in both processes. */
+void gari__readers_before_fork(void);
+void gari__readers_after_fork(void);
 void gari__looks_before_fork(void);
 void gari__looks_after_fork(void);
 

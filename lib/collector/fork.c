@@ -43,6 +43,7 @@ static void before_fork(void)
     if (gari__in_section())
         gari__fatal("fork called inside a read section: it would wait for that section to end");
     /* First: who waits for a lock of gari's may be in a section. From here on signals are blocked. */
+    gari__readers_before_fork();
     urcu_bp_before_fork();
     has_hands = gari__worker_hands_before_fork();
     wait_for_callbacks();
@@ -75,6 +76,7 @@ static void after_fork_in_parent(void)
     if (has_hands)
         gari__worker_hands_after_fork();
     urcu_bp_after_fork_parent();
+    gari__readers_after_fork();
 }
 
 static void see_to_block(struct gari__block *block, void *arg)
@@ -135,6 +137,7 @@ static void after_fork_in_child(void)
     gari__finalizer_thread_after_fork();
     gari__gate_reopen(true);
     urcu_bp_after_fork_child();
+    gari__readers_after_fork();
 }
 
 void gari__fork_setup(void)
