@@ -138,23 +138,37 @@ static pthread_t drop_up_to(enum gari__steps step, void *part)
     return thread;
 }
 
+/* An object that refers to itself and has two references besides, one of which a thread gives back, up to
+ * the flag; of an object that has had others before (`shared`) it sets that in another step. */
+static pthread_t drop_half(struct part **part, bool shared)
+{
+    *part = make(&part_type);
+    gari_store(&(*part)->next, *part);
+    if (shared)
+        gari_decref(gari_incref(*part));
+    gari_incref(*part);
+    gari_collect(2);
+    return drop_up_to(GARI__STEP_SUSPECT, *part);
+}
+
+/* The thread goes on, and the other reference goes as well. */
+static void drop_rest(struct part *part, pthread_t thread)
+{
+    gari__let_go(GARI__STEP_SUSPECT);
+    pthread_join(thread, NULL);
+    gari_decref(part);
+    all_is_collected();
+}
+
 /* The flag, the bit, the list: what a collection takes away in between, the flag does not outlive. The
  * collection must not wait for anything: the thread is in a section. */
 static void in_order(void)
 {
     for (int shared = 0; shared < 2; shared++) {
-        struct part *part = make(&part_type);
-        gari_store(&part->next, part);
-        if (shared)
-            gari_decref(gari_incref(part));
-        gari_incref(part);
+        struct part *part;
+        pthread_t thread = drop_half(&part, shared);
         gari_collect(2);
-        pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
-        gari_collect(2);
-        gari__let_go(GARI__STEP_SUSPECT);
-        pthread_join(thread, NULL);
-        gari_decref(part);
-        all_is_collected();
+        drop_rest(part, thread);
     }
 }
 
@@ -201,18 +215,10 @@ static bool finds_garbage(void *arg)
 static void fork_between(void)
 {
     for (int shared = 0; shared < 2; shared++) {
-        struct part *part = make(&part_type);
-        gari_store(&part->next, part);
-        if (shared)
-            gari_decref(gari_incref(part));
-        gari_incref(part);
-        gari_collect(2);
-        pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
+        struct part *part;
+        pthread_t thread = drop_half(&part, shared);
         demand(is_so_in_child(finds_garbage, part), "garbage is found in the child");
-        gari__let_go(GARI__STEP_SUSPECT);
-        pthread_join(thread, NULL);
-        gari_decref(part);
-        all_is_collected();
+        drop_rest(part, thread);
     }
 }
 

@@ -214,6 +214,16 @@ struct node *new_double_ring(const gari_type *type, size_t length)
     return first;
 }
 
+void break_listed_rings(void)
+{
+    gari_objects objects;
+    assert_equal(gari_garbage_get(&objects), 0);
+    for (size_t i = 0; i < objects.count; i++)
+        gari_store(&((struct node *)objects.items[i])->next, NULL);
+    gari_objects_release(&objects);
+    gari_garbage_clear();
+}
+
 void make_garbage_ring(const gari_type *type, size_t length)
 {
     struct node *ring = new_ring(type, length);

@@ -155,6 +155,9 @@ struct node *new_double_ring(const gari_type *type, size_t length);
 /* `length` nodes linked by next, the last one's next NULL. Returns the first, owned. */
 struct node *new_chain(const gari_type *type, size_t length);
 
+/* Takes the rings of nodes on the garbage list apart, and clears it. */
+void break_listed_rings(void);
+
 /* Builds a ring and drops it. */
 void make_garbage_ring(const gari_type *type, size_t length);
 

@@ -36,16 +36,6 @@ static struct node *garbage_pair(const gari_type *first_type, const gari_type *s
     return first;
 }
 
-static void break_listed_rings(void)
-{
-    gari_objects objects;
-    assert_equal(gari_garbage_get(&objects), 0);
-    for (size_t i = 0; i < objects.count; i++)
-        gari_store(&((struct node *)objects.items[i])->next, NULL);
-    gari_objects_release(&objects);
-    gari_garbage_clear();
-}
-
 static void expect_live(gari_weakref *weak, const struct node *node)
 {
     struct node *got = gari_weakref_get(weak);
