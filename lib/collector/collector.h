@@ -183,6 +183,9 @@ void gari__fork_setup(void);
 
 /* ---- worker.c ---- */
 
+/* Edges in one slice of the background thread, between two moments at which others get the lock. */
+#define GARI__WORKER_BUDGET 8192u
+
 /* Starts the threads that the mode asks for, once; any thread. */
 void gari__worker_ensure(const char *call);
 /* Stops them, and keeps them from being started again until gari__worker_allow. */
@@ -192,8 +195,19 @@ void gari__worker_allow(void);
  * beginning and end, so that an even number that stays the same says that it had none. */
 uint64_t gari__worker_turns(void);
 bool gari__worker_barred(void);
+/* Whether there is a background thread, whether it waits for a kick or its time, and whether it has been
+ * kicked and not seen it yet. Hints. */
+bool gari__worker_exists(void);
+bool gari__worker_sleeps(void);
+bool gari__worker_kicked(void);
 /* Wakes the background thread. */
 void gari__worker_kick(void);
+/* Whether the background thread, which goes first, is coming for the lock: a mutator that took it
+ * between two of its slices would put it to sleep, and do alone what two can do side by side. It is
+ * not if the cores are so busy that it has been waiting for long. */
+bool gari__worker_wants_lock(uint64_t now);
+/* A mutator has just freed what died late: for a while the background thread leaves limbo to such. */
+void gari__worker_leave_limbo(uint64_t now);
 /* After a turn at the passes by somebody else, without the lock: wakes the thread if it sleeps for good beside
  * what he has left. */
 void gari__worker_remind(void);

@@ -1,0 +1,223 @@
+/* What the threads of the service do of gari's work: slices of a collection when they outrun its own thread
+ * or there is none, and a bit of what is dead when they come for memory. */
+#include "concurrency/clock.h"
+#include "concurrency/grace.h"
+#include "concurrency/rcu.h"
+#include "lib/collector/collector.h"
+#include "lib/collector/crowd.h"
+#include "lib/collector/events.h"
+#include "lib/object/candidate.h"
+#include "lib/object/death.h"
+#include "lib/object/limbo.h"
+#include "lib/object/waiting.h"
+
+#include <sched.h>
+
+/* About 20 microseconds of a mutator's time. */
+#define HELP_BUDGET 512u
+/* So much allocated since a young collection was due: the collector is outrun. */
+#define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
+#define LIMBO_BUDGET 1024u
+#define HELP_EVERY 16
+#define HELP_WAIT_NS 20000u
+/* In manual mode allocation drives a grace period when so much waits for one. */
+#define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
+#define MANUAL_LIMBO_DEFERRED 4096u
+#define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
+/* A thread puts what died late under way when it has allocated so much since the last time. */
+#define LATE_BYTES ((uint64_t)128 << 10)
+
+void gari__upcall_waited(uint64_t begin)
+{
+    uint64_t took = gari__now_ns() - begin;
+    uint64_t longest = gari__load_relaxed(&gari__collector.longest_wait);
+    while (took > longest && !gari__cas_acq_rel(&gari__collector.longest_wait, &longest, took))
+        ;
+}
+
+/* Whether mutators do all the work: the mode says so, or there is no thread for it, or no processor for
+ * the thread. */
+static bool is_alone(void)
+{
+    return gari__collector.mode == GARI_MODE_INLINE ||
+           (gari__collector.mode == GARI_MODE_BACKGROUND &&
+            (!gari__worker_exists() || gari__crowded()));
+}
+
+static void note_help(uint64_t begin)
+{
+    gari__upcall_waited(begin);
+    gari__fetch_add_relaxed(&gari__collector.helped, 1);
+}
+
+/* Twice as many edges as have been allocated since the last time, if those objects have nothing else. */
+static size_t help_budget(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    uint64_t edges = 2 * (allocated - self->help_mark) / sizeof(gari_slot);
+    self->help_mark = allocated;
+    return edges < HELP_BUDGET           ? HELP_BUDGET
+           : edges < GARI__WORKER_BUDGET ? edges
+                                         : GARI__WORKER_BUDGET;
+}
+
+/* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
+ * with, and a mutator that has outrun the collector waits for its turn, a bounded moment, so that
+ * garbage cannot grow faster than it is collected. */
+static void help_collect(struct gari__object_thread *self, uint64_t debt)
+{
+    uint64_t begin = gari__now_ns(), now = begin, ticket;
+    uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
+                        : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
+                                                  : 4 * HELP_WAIT_NS;
+    while (gari__worker_wants_lock(now) || !gari__collector_trylock()) {
+        if (now - begin >= patience) {
+            if (patience)
+                note_help(begin);
+            return;
+        }
+        sched_yield();
+        now = gari__now_ns();
+    }
+    enum gari__slice slice = gari__drive_slice(self, help_budget(self), true, false, &ticket);
+    gari__collector_unlock();
+    /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
+    if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
+        (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
+        gari__grace_wait(ticket, HELP_WAIT_NS);
+    note_help(begin);
+    gari__worker_remind();
+    if (gari__events_deliver(self))
+        gari__worker_kick(); /* not here, in a read section; perhaps there is a thread for it */
+}
+
+/* A mutator that is a little faster than the collector is slowed down a little: the further ahead,
+ * the longer it waits, so both come to run at one speed. Only beyond that it does the work itself. */
+static void slow_down(uint64_t debt)
+{
+    uint64_t begin = gari__now_ns();
+    uint64_t wait = (debt - OUTRUN_BYTES) * HELP_WAIT_NS / OUTRUN_BYTES;
+    do
+        sched_yield();
+    while (gari__now_ns() - begin < wait);
+    gari__upcall_waited(begin);
+}
+
+static bool may_help(const struct gari__object_thread *self)
+{
+    return !self->collecting && !self->callbacks && !self->unwinding && !self->reporting;
+}
+
+void gari__upcall_allocated(struct gari__object_thread *self)
+{
+    bool due = gari__schedule_check(self);
+    if (gari__collector.mode == GARI_MODE_MANUAL || !may_help(self))
+        return;
+    bool open = gari__load_relaxed(&gari__collector.open);
+    if (!due && !open)
+        return;
+    if (self->never_help) {
+        if (!open)
+            gari__worker_kick();
+        return;
+    }
+    if (!open && !is_alone() && !gari__candidates_any() && !gari__waiting_any(GARI__DYING)) {
+        /* There is nothing to be collected: only its time has come. No reason to wait for the thread. */
+        if (!gari__worker_kicked())
+            gari__worker_kick();
+        return;
+    }
+    uint64_t debt = gari__schedule_debt();
+    if (!open && debt == 0 && gari__waiting_any(GARI__DYING)) {
+        /* What is dead already may be all that made a collection look due. */
+        gari__deaths_run(self, GARI__DEATH_BUDGET);
+        gari__set_alarm(self, HELP_EVERY);
+        return;
+    }
+    bool alone = is_alone();
+    if (alone || debt >= OUTRUN_BYTES) {
+        gari__set_alarm(self, HELP_EVERY);
+        if (gari__worker_sleeps() && !gari__crowded())
+            gari__worker_kick();
+        if (!alone && debt < 2 * OUTRUN_BYTES)
+            slow_down(debt);
+        else /* about 32 edges of work for each small object: more than it costs */
+            help_collect(self, debt);
+    } else if (!open) {
+        gari__worker_kick();
+    }
+}
+
+static bool much_waits(void)
+{
+    struct gari__limbo_stats waiting = gari__limbo_read_stats();
+    return waiting.bytes > MANUAL_LIMBO_BYTES || waiting.deferred > MANUAL_LIMBO_DEFERRED;
+}
+
+/* Without knowing how much hangs on what waits: so much has been allocated since. */
+static bool is_late_due(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    if (!self->late_waiting || allocated - self->late_mark < LATE_BYTES)
+        return false;
+    uint64_t ticket = gari__limbo_last_ticket();
+    if (ticket == self->late_ticket)
+        return true;
+    /* Another thread has sealed one meanwhile: of what all had. */
+    self->late_ticket = ticket;
+    self->late_mark = allocated;
+    return false;
+}
+
+/* What dies late is reused soonest by those who made it, while it is in their core's cache: they put a
+ * batch under way every so often, and mostly find in the same call that it is ripe. */
+static void seal_late(struct gari__object_thread *self)
+{
+    if (gari__limbo_seal_idle()) {
+        self->late_waiting = false;
+        self->late_sealed = true;
+        self->late_mark = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+        self->late_ticket = gari__limbo_last_ticket();
+    }
+}
+
+/* Nobody else drives grace periods, and one is held up: by a section of another thread's. */
+static void wait_alone(struct gari__object_thread *self)
+{
+    uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
+    self->late_sealed = self->late_sealed && gari__limbo_under_way();
+    bool held_up = self->late_sealed && allocated - self->late_mark >= MANUAL_LATE_BYTES;
+    if (gari__in_section() || self->heap.thread.shared || gari__grace_has_thread() ||
+        !(held_up || much_waits()))
+        return;
+    self->late_waiting = false;
+    self->late_mark = allocated;
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    gari__limbo_free(self, HELP_BUDGET);
+}
+
+uint64_t gari__upcall_refill(struct gari__object_thread *self)
+{
+    gari__worker_ensure("gari_new");
+    gari__finalizers_retry();
+    if (!may_help(self) || self->never_help)
+        return 0;
+    bool late = is_late_due(self);
+    if (late)
+        seal_late(self);
+    bool dying = gari__waiting_any(GARI__DYING);
+    if (!dying && !gari__limbo_any())
+        return 0;
+    uint64_t begin = gari__now_ns();
+    if (dying)
+        gari__deaths_run(self, HELP_BUDGET);
+    if (is_alone() && !self->late_waiting)
+        gari__limbo_seal_idle();
+    if (gari__limbo_free(self, LIMBO_BUDGET) < LIMBO_BUDGET && late)
+        gari__worker_leave_limbo(begin);
+    wait_alone(self);
+    note_help(begin);
+    return begin;
+}
