@@ -111,7 +111,7 @@ struct gari__block {
     /* Blocks in which a pass has a scratch array. */
     struct gari__block *touched_next[GARI__PASSES];
 #ifdef GARI_CHECKED
-    struct gari__checked *checked; /* by slot: object/checked.c; goes with the block. Atomically */
+    struct gari__checked *checked; /* by slot (object/checked_slots.h); goes with it. Atomically */
 #endif
 };
 

@@ -5,6 +5,7 @@
 #include "concurrency/fatal.h"
 #include "concurrency/rcu.h"
 #include "concurrency/word.h"
+#include "lib/object/checked_slots.h"
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
 
@@ -14,39 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FRAMES 4
 /* Frames of gari's own that may lie between the one that takes the trace and the service's. */
 #define OWN_FRAMES 4
-/* Fields in the first two kilobytes of an object are watched. */
-#define WATCHED_WORDS 256u
-#define POISON 0xDD
-#define QUARANTINE_BYTES ((size_t)16 << 20)
-
-enum states { UNBORN, ALIVE, DEAD, FREED };
-
-struct gari__checked {
-    void *made[FRAMES], *died[FRAMES];
-    uint64_t stored[WATCHED_WORDS / 64]; /* atomically */
-    /* Atomically. Below zero where a reference leaves its field before whoever has put it there has
-     * counted it, or where a field was filled behind gari's back. */
-    int32_t edges;
-    uint8_t state;     /* atomically */
-    gari_object *next; /* in quarantine; under its lock */
-};
 
 __thread const void *gari__checked_maker;
 static __thread bool traverse_failed;
 
 /* ---- Finding what is known ----------------------------------------------------------------- */
 
-struct place {
-    const struct gari__block *block;
-    struct gari__checked *checked;
-    gari_object *object;
-};
-
-/* The object that the address lies in. False: none that has ever lived. */
-static bool find(const void *address, struct place *place)
+bool gari__checked_find(const void *address, struct gari__checked_place *place)
 {
     const struct gari__block *block = gari__is_heap(address) ? gari__block_of(address) : NULL;
     if (!block || !gari__load_acquire(&block->kind) || (const char *)address < block->base)
@@ -55,39 +32,40 @@ static bool find(const void *address, struct place *place)
     struct gari__checked *table = gari__load_acquire(&block->checked);
     if (!table || slot >= gari__load_acquire(&block->carved))
         return false;
-    *place = (struct place){block, &table[slot], gari__slot_at(block, slot)};
+    *place = (struct gari__checked_place){block, &table[slot], gari__slot_at(block, slot)};
     return true;
 }
 
-static enum states state_of(const struct place *place)
+static enum gari__checked_state state_of(const struct gari__checked_place *place)
 {
-    return (enum states)gari__load_acquire(&place->checked->state);
+    return (enum gari__checked_state)gari__load_acquire(&place->checked->state);
 }
 
-static const char *type_of(const struct place *place)
+static const char *type_of(const struct gari__checked_place *place)
 {
     return gari__shape_of(place->object)->type.name;
 }
 
 /* The trace from `maker` on; if it is not met, all of it but what takes it. */
-static void take_trace(void *trace[FRAMES], const void *maker)
+static void take_trace(void *trace[GARI__CHECKED_FRAMES], const void *maker)
 {
-    void *frames[OWN_FRAMES + FRAMES];
-    int count = backtrace(frames, OWN_FRAMES + FRAMES), first = 2;
+    void *frames[OWN_FRAMES + GARI__CHECKED_FRAMES];
+    int count = backtrace(frames, OWN_FRAMES + GARI__CHECKED_FRAMES), first = 2;
     for (int i = 0; maker && i < count; i++) {
         if (frames[i] == maker) {
             first = i;
             break;
         }
     }
-    for (int i = 0; i < FRAMES; i++)
+    for (int i = 0; i < GARI__CHECKED_FRAMES; i++)
         trace[i] = first + i < count ? frames[first + i] : NULL;
 }
 
-static void spell_frame(void *const trace[FRAMES], const char *what, char *text, size_t room)
+static void spell_frame(void *const trace[GARI__CHECKED_FRAMES], const char *what, char *text,
+                        size_t room)
 {
     int depth = 0;
-    while (depth < FRAMES && trace[depth])
+    while (depth < GARI__CHECKED_FRAMES && trace[depth])
         depth++;
     if (depth == 0)
         return;
@@ -108,9 +86,9 @@ static void spell_frame(void *const trace[FRAMES], const char *what, char *text,
 const char *gari__checked_story(const gari_object *object)
 {
     static __thread char story[256];
-    struct place place;
+    struct gari__checked_place place;
     story[0] = '\0';
-    if (find(object, &place)) {
+    if (gari__checked_find(object, &place)) {
         spell_frame(place.checked->made, "made", story, sizeof story / 2);
         size_t used = strlen(story);
         spell_frame(place.checked->died, "died", story + used, sizeof story - used);
@@ -134,19 +112,19 @@ void gari__checked_birth(gari_object *object)
     struct gari__checked *checked = &table[gari__slot_of(block, object)];
     take_trace(checked->made, gari__checked_maker);
     memset(checked->died, 0, sizeof checked->died);
-    for (size_t i = 0; i < WATCHED_WORDS / 64; i++)
+    for (size_t i = 0; i < GARI__CHECKED_WORDS / 64; i++)
         gari__store_relaxed(&checked->stored[i], 0);
     gari__store_relaxed(&checked->edges, 0);
-    gari__store_release(&checked->state, ALIVE);
+    gari__store_release(&checked->state, GARI__SLOT_ALIVE);
 }
 
 void gari__checked_death(const gari_object *object)
 {
     /* Of the call that has begun to take objects apart: what dies of it dies in it. */
-    static __thread void *call[FRAMES];
+    static __thread void *call[GARI__CHECKED_FRAMES];
     const struct gari__object_thread *self = (const struct gari__object_thread *)gari__self;
-    struct place place;
-    if (!find(object, &place) || state_of(&place) != ALIVE)
+    struct gari__checked_place place;
+    if (!gari__checked_find(object, &place) || state_of(&place) != GARI__SLOT_ALIVE)
         return;
     if (self && self->collecting) {
         memset(place.checked->died, 0, sizeof place.checked->died);
@@ -157,152 +135,20 @@ void gari__checked_death(const gari_object *object)
             take_trace(call, NULL);
         memcpy(place.checked->died, call, sizeof call);
     }
-    gari__store_release(&place.checked->state, DEAD);
-}
-
-/* ---- Quarantine ---------------------------------------------------------------------------- */
-
-static struct {
-    pthread_mutex_t lock;
-    gari_object *first, *last;
-    size_t bytes, most;
-    bool configured;
-} quarantine = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* GARI_QUARANTINE=bytes, with K, M or G for powers of 1024. Under the lock. */
-static void configure(void)
-{
-    const char *text = getenv("GARI_QUARANTINE");
-    quarantine.configured = true;
-    quarantine.most = QUARANTINE_BYTES;
-    if (!text)
-        return;
-    char *end;
-    unsigned long long bytes = strtoull(text, &end, 10);
-    static const char units[] = "KMG";
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (end == text || (*end && (!unit || end[1]))) {
-        gari__say("GARI_QUARANTINE=%s is no number of bytes, with K, M or G", text);
-        return;
-    }
-    quarantine.most = (size_t)bytes << (unit ? 10 * (unit - units + 1) : 0);
-}
-
-static size_t body_of(const struct place *place)
-{
-    return (place->block->slot_size
-                ? place->block->slot_size
-                : (size_t)(place->block->run + place->block->pages * GARI__PAGE_SIZE -
-                           place->block->base)) -
-           sizeof(gari_object);
-}
-
-/* Of an object with a block of its own: as far as free_slot knew its size, so a part. */
-static void check_poison(const struct place *place)
-{
-#ifndef GARI__ASAN
-    const unsigned char *body = (const unsigned char *)(place->object + 1);
-    for (size_t i = 0; place->block->slot_size && i < body_of(place); i++)
-        if (body[i] != POISON)
-            gari__fatal("the object at %p of type '%s' was written to at offset %zu after its "
-                        "memory had been freed%s",
-                        (void *)place->object, type_of(place), sizeof(gari_object) + i,
-                        gari__checked_story(place->object));
-#else
-    (void)place; /* it has told at the write */
-#endif
-}
-
-/* Takes the oldest out; the lock is held. NULL: it is small enough. */
-static gari_object *take_oldest(size_t most)
-{
-    gari_object *object = quarantine.bytes > most ? quarantine.first : NULL;
-    struct place place;
-    if (!object || !find(object, &place))
-        return NULL;
-    quarantine.first = place.checked->next;
-    if (!quarantine.first)
-        quarantine.last = NULL;
-    quarantine.bytes -= body_of(&place);
-    return object;
-}
-
-static void shrink(size_t most)
-{
-    for (;;) {
-        gari__mutex_lock(&quarantine.lock);
-        gari_object *object = take_oldest(most);
-        gari__mutex_unlock(&quarantine.lock);
-        struct place place;
-        if (!object || !find(object, &place))
-            return;
-        check_poison(&place);
-        struct gari__block *block = gari__block_of(object);
-        uint32_t slot = gari__slot_of(block, object) + 1;
-        gari__block_free(block, slot, slot, 1);
-    }
-}
-
-void gari__checked_quarantine(struct gari__block *block, uint32_t head)
-{
-    gari__mutex_lock(&quarantine.lock);
-    if (!quarantine.configured)
-        configure();
-    for (uint32_t slot = head, next; slot; slot = next) {
-        next = gari__load_relaxed(&block->side[slot - 1].link);
-        struct place place;
-        if (!find(gari__slot_at(block, slot - 1), &place))
-            continue;
-        gari__store_release(&place.checked->state, FREED);
-        place.checked->next = NULL;
-        struct place last;
-        if (quarantine.last && find(quarantine.last, &last))
-            last.checked->next = place.object;
-        else
-            quarantine.first = place.object;
-        quarantine.last = place.object;
-        quarantine.bytes += body_of(&place);
-    }
-    size_t most = quarantine.most;
-    gari__mutex_unlock(&quarantine.lock);
-    shrink(most);
-}
-
-void gari__checked_release(void)
-{
-    shrink(0);
-}
-
-void gari__checked_walk(void (*visit)(const gari_object *object, void *arg), void *arg)
-{
-    gari__mutex_lock(&quarantine.lock);
-    struct place place;
-    for (gari_object *object = quarantine.first; object && find(object, &place);
-         object = place.checked->next)
-        visit(object, arg);
-    gari__mutex_unlock(&quarantine.lock);
-}
-
-void gari__checked_before_fork(void)
-{
-    gari__mutex_pass(&quarantine.lock);
-}
-
-void gari__checked_after_fork(void)
-{
-    gari__mutex_renew(&quarantine.lock);
+    gari__store_release(&place.checked->state, GARI__SLOT_DEAD);
 }
 
 /* ---- Calls --------------------------------------------------------------------------------- */
 
 void gari__checked_object(const gari_object *object, const char *call)
 {
-    struct place place;
+    struct gari__checked_place place;
     if (!object)
         return;
-    if (!find(object, &place) || place.object != object || state_of(&place) == UNBORN)
+    if (!gari__checked_find(object, &place) || place.object != object ||
+        state_of(&place) == GARI__SLOT_UNBORN)
         gari__fatal("%s: there is no object of gari's at %p", call, (const void *)object);
-    if (state_of(&place) == FREED)
+    if (state_of(&place) == GARI__SLOT_FREED)
         gari__fatal_dead(object, call);
 }
 
@@ -314,30 +160,31 @@ static bool in_callback(void)
 
 void gari__checked_field(const gari_slot *field, const char *call)
 {
-    struct place place;
-    if (!find(field, &place))
+    struct gari__checked_place place;
+    if (!gari__checked_find(field, &place))
         return; /* of a root, or of memory of the service's */
-    enum states state = state_of(&place);
+    enum gari__checked_state state = state_of(&place);
     /* Until its memory is freed, who has borrowed it may use it. */
-    if (state == FREED || state == UNBORN ||
-        (state == DEAD && !gari__in_section() && !in_callback()))
+    if (state == GARI__SLOT_FREED || state == GARI__SLOT_UNBORN ||
+        (state == GARI__SLOT_DEAD && !gari__in_section() && !in_callback()))
         gari__fatal("%s: the field at offset %zu of the object at %p of type '%s' is used after "
                     "the object's death%s",
                     call, (size_t)((const char *)field - (const char *)place.object),
                     (void *)place.object, type_of(&place), gari__checked_story(place.object));
 }
 
-static uint64_t *watch(const struct place *place, const gari_slot *field, uint64_t *bit)
+static uint64_t *watch(const struct gari__checked_place *place, const gari_slot *field,
+                       uint64_t *bit)
 {
     size_t word = (size_t)((const char *)field - (const char *)place->object) / 8;
     *bit = (uint64_t)1 << (word % 64);
-    return word < WATCHED_WORDS ? &place->checked->stored[word / 64] : NULL;
+    return word < GARI__CHECKED_WORDS ? &place->checked->stored[word / 64] : NULL;
 }
 
 void gari__checked_stores(const gari_slot *field)
 {
-    struct place place;
-    uint64_t bit, *stored = find(field, &place) ? watch(&place, field, &bit) : NULL;
+    struct gari__checked_place place;
+    uint64_t bit, *stored = gari__checked_find(field, &place) ? watch(&place, field, &bit) : NULL;
     /* Release: pairs with gari__checked_visit, who sees what is stored after this. */
     if (stored)
         gari__fetch_or_acq_rel(stored, bit);
@@ -345,8 +192,8 @@ void gari__checked_stores(const gari_slot *field)
 
 void gari__checked_owned(const gari_object *object, const char *call)
 {
-    struct place place;
-    if (!find(object, &place))
+    struct gari__checked_place place;
+    if (!gari__checked_find(object, &place))
         return;
     uint64_t *word = gari__word_of(object), before, after;
     int32_t edges;
@@ -367,8 +214,8 @@ void gari__checked_owned(const gari_object *object, const char *call)
 
 void gari__checked_edge(const gari_object *object, const char *call)
 {
-    struct place place;
-    if (!object || !find(object, &place))
+    struct gari__checked_place place;
+    if (!object || !gari__checked_find(object, &place))
         return;
     gari__fetch_add_acq_rel(&place.checked->edges, 1);
     gari__checked_owned(object, call);
@@ -376,8 +223,8 @@ void gari__checked_edge(const gari_object *object, const char *call)
 
 void gari__checked_no_edge(const gari_object *object)
 {
-    struct place place;
-    if (object && find(object, &place))
+    struct gari__checked_place place;
+    if (object && gari__checked_find(object, &place))
         gari__fetch_sub_acq_rel(&place.checked->edges, 1);
 }
 
@@ -390,13 +237,13 @@ void gari__checked_traverse_failed(void)
 
 void gari__checked_visit(const gari_slot *field, const gari_object *target)
 {
-    struct place holder, place;
+    struct gari__checked_place holder, place;
     uint64_t bit, *stored;
     if (!target)
         return;
-    bool in_heap = find(field, &holder);
-    if (!find(target, &place) || place.object != target || state_of(&place) == UNBORN ||
-        state_of(&place) == FREED)
+    bool in_heap = gari__checked_find(field, &holder);
+    if (!gari__checked_find(target, &place) || place.object != target ||
+        state_of(&place) == GARI__SLOT_UNBORN || state_of(&place) == GARI__SLOT_FREED)
         gari__fatal("a traverse names the field at %p, in %s at %p of type '%s', as a reference: "
                     "it holds %p, which is no object%s",
                     (const void *)field, in_heap ? "the object" : "memory that is none of gari's",
@@ -413,7 +260,7 @@ void gari__checked_visit(const gari_slot *field, const gari_object *target)
 struct names {
     gari_object *object;
     size_t size;
-    uint64_t words[WATCHED_WORDS / 64];
+    uint64_t words[GARI__CHECKED_WORDS / 64];
     const gari_slot *twice;
 };
 
@@ -421,7 +268,7 @@ static void note_name(gari_slot *field, void *arg)
 {
     struct names *names = arg;
     uintptr_t distance = (uintptr_t)field - (uintptr_t)names->object;
-    if (distance >= names->size || distance / 8 >= WATCHED_WORDS)
+    if (distance >= names->size || distance / 8 >= GARI__CHECKED_WORDS)
         return;
     uint64_t *word = &names->words[distance / 512], bit = (uint64_t)1 << (distance / 8 % 64);
     if (*word & bit)
@@ -435,9 +282,9 @@ static const gari_slot *field_of(gari_object *object, size_t word)
 }
 
 /* A field that holds something and is not named, or NULL. `values`: as they were found. */
-static const gari_slot *unnamed(const struct place *place, const struct names *names)
+static const gari_slot *unnamed(const struct gari__checked_place *place, const struct names *names)
 {
-    for (size_t word = 1; word < WATCHED_WORDS && 8 * word < names->size; word++) {
+    for (size_t word = 1; word < GARI__CHECKED_WORDS && 8 * word < names->size; word++) {
         uint64_t bit = (uint64_t)1 << (word % 64);
         if ((gari__load_acquire(&place->checked->stored[word / 64]) & bit) &&
             !(names->words[word / 64] & bit) &&
@@ -461,10 +308,10 @@ static void ask(const struct gari__shape *shape, struct names *names)
 const char *gari__checked_traverse(const struct gari__shape *shape, gari_object *object)
 {
     static __thread char sentence[400];
-    struct place place, other;
+    struct gari__checked_place place, other;
     struct names names = {.object = object, .size = gari__size_of(shape, object)};
     /* A large array is walked by gari itself. */
-    if (names.size > GARI__SLOT_MAX || !find(object, &place))
+    if (names.size > GARI__SLOT_MAX || !gari__checked_find(object, &place))
         return NULL;
     const gari_slot *missing, *again;
     ask(shape, &names);
@@ -488,7 +335,7 @@ const char *gari__checked_traverse(const struct gari__shape *shape, gari_object 
              "the object at %p of type '%s': its type does not name the field at offset %zu, into "
              "which a reference to %p of type '%s' was stored",
              (void *)object, name, (size_t)((const char *)missing - (const char *)object),
-             (void *)target, find(target, &other) ? type_of(&other) : "?");
+             (void *)target, gari__checked_find(target, &other) ? type_of(&other) : "?");
     return sentence;
 }
 

@@ -30,9 +30,9 @@ void gari__checked_quarantine(struct gari__block *block, uint32_t head);
 /* Puts all of them back. */
 void gari__checked_release(void);
 /* Calls visit for all of them. Nobody else is at work. */
+void gari__checked_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
 void gari__checked_before_fork(void);
 void gari__checked_after_fork(void);
-void gari__checked_walk(void (*visit)(const gari_object *object, void *arg), void *arg);
 
 /* `object` is given to a call: an object it is, and not freed. */
 void gari__checked_object(const gari_object *object, const char *call);
