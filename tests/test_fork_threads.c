@@ -1,0 +1,136 @@
+/* fork beside threads at work, whatever they are doing, and by several at once. */
+#include "tests/support_fork.h"
+
+#include "lib/gari_containers.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+TestSuite(fork_threads, .timeout = 240);
+
+enum { MUTATORS = 3, ROOTS = 8 };
+static GARI_ROOT(struct node) roots[ROOTS];
+static gari_list *shared_list;
+static gari_weakmap *shared_map;
+static atomic_bool stop;
+
+static void *mutate(void *arg)
+{
+    uint64_t seed = (uint64_t)(uintptr_t)arg;
+    while (!atomic_load(&stop)) {
+        uint64_t x = next_random(&seed);
+        while (stats_now().objects_live > 20000 && !atomic_load(&stop))
+            usleep(500); /* there is no collector to slow it down in manual mode */
+        struct node *node = new_node(x % 5 == 0 ? &finalized_type : &watched_type, 0);
+        struct node *other = gari_load(&roots[x % ROOTS]);
+        gari_store(&node->next, node);
+        if (other)
+            gari_store(&other->prev, node);
+        if (x % 3 == 0)
+            gari_store(&roots[x / 3 % ROOTS], node);
+        if (x % 7 == 0) {
+            gari_decref(gari_weakref_new((gari_object *)node, x % 2 ? count_call : NULL, NULL));
+            gari_weakmap_set(shared_map, &seed, 1, (gari_object *)node);
+        }
+        if (x % 11 == 0)
+            gari_decref((struct node *)gari_weakmap_get(shared_map, &x, 1));
+        gari_list_append(shared_list, node);
+        if (gari_list_length(shared_list) > 50)
+            gari_list_clear(shared_list);
+        gari_decref(other);
+        gari_decref(node);
+    }
+    return NULL;
+}
+
+static void *collect_often(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&stop))
+        gari_collect(atomic_load(&called) % 3);
+    return NULL;
+}
+
+static void *be_born_and_die(void *arg)
+{
+    while (!atomic_load(&stop))
+        join_thread(start_thread(make_and_drop, arg));
+    return NULL;
+}
+
+static void fork_beside_work(gari_mode mode)
+{
+    use_mode(mode);
+    kept = new_ring(&watched_type, LENGTH);
+    shared_list = gari_list_new();
+    shared_map = gari_weakmap_new();
+    /* The first use of a type asks the dynamic loader who it belongs to, and ThreadSanitizer's part of
+     * that has a lock that is lost to a child in which another thread had it. */
+    gari_decref(new_node(&node_type, 0));
+    pthread_t thread[MUTATORS + 2];
+    for (uintptr_t i = 0; i < MUTATORS; i++)
+        thread[i] = start_thread(mutate, (void *)(i + 1));
+    thread[MUTATORS] = start_thread(collect_often, NULL);
+    thread[MUTATORS + 1] = start_thread(be_born_and_die, NULL);
+    for (int i = 0; i < (SANITIZED ? 6 : 30); i++) {
+        usleep(2000);
+        pid_t child = fork();
+        if (child == 0) {
+            prepare_child();
+            /* The containers are whole. */
+            gari_list_clear(shared_list);
+            check(gari_list_append(shared_list, kept) == 0);
+            check(gari_list_length(shared_list) == 1);
+            gari_decref(shared_list);
+            gari_weakmap_count(shared_map);
+            gari_decref(shared_map);
+            for (int j = 0; j < ROOTS; j++)
+                gari_store(&roots[j], NULL);
+            live(true, 1);
+            _exit(0);
+        }
+        wait_for_child(child);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < MUTATORS + 2; i++)
+        join_thread(thread[i]);
+    gari_decref(shared_list);
+    gari_decref(shared_map);
+    for (int i = 0; i < ROOTS; i++)
+        gari_store(&roots[i], NULL);
+    end_parent();
+}
+
+Test(fork_threads, beside_threads_at_work_in_manual_mode)
+{
+    fork_beside_work(GARI_MODE_MANUAL);
+}
+
+Test(fork_threads, beside_threads_at_work_in_inline_mode)
+{
+    fork_beside_work(GARI_MODE_INLINE);
+}
+
+Test(fork_threads, beside_threads_at_work_in_the_background)
+{
+    fork_beside_work(GARI_MODE_BACKGROUND);
+}
+
+static void *fork_often(void *arg)
+{
+    for (int i = 0; i < 10; i++)
+        fork_unattached(arg);
+    return NULL;
+}
+
+Test(fork_threads, from_several_threads_at_once)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    kept = new_ring(&watched_type, LENGTH);
+    pthread_t thread[3];
+    for (int i = 0; i < 3; i++)
+        thread[i] = start_thread(fork_often, NULL);
+    for (int i = 0; i < 3; i++)
+        join_thread(thread[i]);
+    end_parent();
+}
