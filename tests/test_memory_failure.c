@@ -2,7 +2,7 @@
  * and the heap works again as soon as there is memory. Each test makes the nth acquisition of
  * memory and all later ones fail, for n = 1, 2, 3, ... until a whole scenario runs without a
  * failure. */
-#include "tests/support.h"
+#include "tests/support_faults.h"
 
 #include "concurrency/fault.h"
 
@@ -19,63 +19,14 @@ TestSuite(memory_failure, .timeout = 300);
 
 enum { TYPES = 20, CROWD = 1500 };
 
-static atomic_long watched_made, defers_taken, defers_called;
-
-static struct node *try_node(const gari_type *type, long value)
-{
-    struct node *node = gari_new(type);
-    if (!node)
-        return NULL;
-    check(node->value == 0 && gari_getrefcount(node) == 1);
-    node->value = value;
-    if (type == &watched_type)
-        atomic_fetch_add(&watched_made, 1);
-    return node;
-}
-
 static struct leaf *try_leaf(long value)
 {
     struct leaf *leaf = gari_new(&leaf_type);
     if (!leaf)
         return NULL;
     leaf->value = value;
-    atomic_fetch_add(&watched_made, 1);
+    atomic_fetch_add(&tally.made, 1);
     return leaf;
-}
-
-/* As long a ring as there is memory for; dropped. */
-static void try_garbage_ring(size_t length)
-{
-    struct node *first = try_node(&watched_type, 0);
-    if (!first)
-        return;
-    struct node *last = gari_incref(first);
-    for (size_t i = 1; i < length; i++) {
-        struct node *node = try_node(&watched_type, (long)i);
-        if (!node)
-            break;
-        gari_store(&last->next, node);
-        gari_store(&node->prev, last);
-        gari_decref(last);
-        last = node;
-    }
-    gari_store(&last->next, first);
-    gari_move(&first->prev, last);
-    gari_decref(first);
-}
-
-static void count_defer(void *arg)
-{
-    check(arg == &defers_called);
-    atomic_fetch_add(&defers_called, 1);
-}
-
-static void try_defer(void)
-{
-    int error = gari_defer(count_defer, &defers_called);
-    check(error == 0 || error == ENOMEM);
-    if (error == 0)
-        atomic_fetch_add(&defers_taken, 1);
 }
 
 /* Types that are met for the first time while memory may fail. */
@@ -141,7 +92,7 @@ static void *try_thread(void *arg)
         check(borrowed->value == 77);
     gari_read_end();
     gari_decref((struct node *)arg);
-    try_garbage_ring(5);
+    gari_decref(try_ring(&watched_type, 5));
     gari_move(&root, try_node(&node_type, 77));
     try_defer();
     return NULL;
@@ -151,7 +102,7 @@ static void try_everything(void)
 {
     try_types();
     try_items();
-    try_garbage_ring(3);
+    gari_decref(try_ring(&watched_type, 3));
     gari_decref(try_leaf(1));
     struct node *holder = try_node(&watched_type, 0);
     if (holder) {
@@ -167,11 +118,11 @@ static void try_everything(void)
     pthread_t thread = start_thread(try_thread, passed);
     try_crowd();
     join_thread(thread);
-    try_garbage_ring(1000);
+    gari_decref(try_ring(&watched_type, 1000));
     gari_collect(1);
     try_defer();
     gari_read_begin();
-    try_garbage_ring(50);
+    gari_decref(try_ring(&watched_type, 50));
     try_defer();
     gari_read_end();
     gari_collect(2);
@@ -192,7 +143,7 @@ static void make_live(void)
     live_vec = new_vec(50);
     for (size_t i = 0; i < 50; i++)
         gari_move(&live_vec->items[i], new_leaf((long)i));
-    atomic_fetch_add(&watched_made, 150);
+    atomic_fetch_add(&tally.made, 150);
 }
 
 static void check_live(void)
@@ -240,15 +191,15 @@ static bool run_with_failure_at(long n, gari_mode mode, bool cold)
         make_live();
     check_live();
     make_garbage_ring(&watched_type, 5); /* the heap works again */
-    atomic_fetch_add(&watched_made, 5);
+    atomic_fetch_add(&tally.made, 5);
     size_t freed = gari_collect(2);
     check(mode != GARI_MODE_MANUAL || freed >= 5 || getenv("GARI_STRESS"));
     check_live();
     drop_live();
     check(gari_shutdown(NULL, NULL) == 0);
-    check(disposed_count() == atomic_load(&watched_made));
-    check(reclaimed_count() == atomic_load(&watched_made));
-    check(atomic_load(&defers_called) == atomic_load(&defers_taken));
+    check(disposed_count() == atomic_load(&tally.made));
+    check(reclaimed_count() == atomic_load(&tally.made));
+    check(atomic_load(&tally.defers_called) == atomic_load(&tally.defers_taken));
     return complete;
 }
 
@@ -403,12 +354,12 @@ Test(memory_failure, of_a_defer_is_reported_and_nothing_is_called)
     fail_from(1);
     int error;
     long taken = 0;
-    while ((error = gari_defer(count_defer, &defers_called)) == 0)
+    while ((error = gari_defer(count_defer, &tally.defers_called)) == 0)
         check(++taken < 1000000);
     assert_equal(error, ENOMEM);
     fail_from(0);
     assert_nothing_left();
-    assert_equal(atomic_load(&defers_called), taken);
+    assert_equal(atomic_load(&tally.defers_called), taken);
 }
 
 static void *first_calls_of_a_thread(void *arg)
