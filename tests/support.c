@@ -78,6 +78,15 @@ void settle(void)
     finish_pending();
 }
 
+void assert_thresholds(int first, int second, int third)
+{
+    int threshold[3];
+    gari_get_threshold(threshold);
+    assert_equal(threshold[0], first);
+    assert_equal(threshold[1], second);
+    assert_equal(threshold[2], third);
+}
+
 static double seconds_now(void)
 {
     struct timespec now;
@@ -317,18 +326,9 @@ uint64_t next_random(uint64_t *state)
     return x * UINT64_C(0x2545F4914F6CDD1D) >> 16;
 }
 
-/* ---- Fatal errors ------------------------------------------------------------------------- */
+/* ---- What is printed ---------------------------------------------------------------------- */
 
-static int hook_pipe[2];
-
-static void send_sentence(const char *sentence)
-{
-    size_t length = strlen(sentence);
-    if (write(hook_pipe[1], sentence, length) != (ssize_t)length)
-        _exit(2);
-}
-
-/* Reads to the end, for the child has closed or died by then. */
+/* Reads to the end, for whoever writes has closed it or died by then. */
 static void read_all(int file, char *text, size_t size)
 {
     size_t length = 0;
@@ -342,6 +342,31 @@ static void read_all(int file, char *text, size_t size)
     }
     text[length] = '\0';
     close(file);
+}
+
+const char *printed_by(void (*run)(void))
+{
+    static char text[8192];
+    int pipes[2], before = dup(STDERR_FILENO);
+    check(before >= 0 && pipe(pipes) == 0);
+    dup2(pipes[1], STDERR_FILENO);
+    run();
+    dup2(before, STDERR_FILENO);
+    close(pipes[1]);
+    close(before);
+    read_all(pipes[0], text, sizeof text);
+    return text;
+}
+
+/* ---- Fatal errors ------------------------------------------------------------------------- */
+
+static int hook_pipe[2];
+
+static void send_sentence(const char *sentence)
+{
+    size_t length = strlen(sentence);
+    if (write(hook_pipe[1], sentence, length) != (ssize_t)length)
+        _exit(2);
 }
 
 const char *fatal_sentence(void (*misuse)(void))

@@ -91,6 +91,8 @@ void settle(void);
         assert_equal(gari_shutdown(NULL, NULL), 0);                                                \
     } while (0)
 
+void assert_thresholds(int first, int second, int third);
+
 /* Polls, for work that gari's own threads do. False when `seconds` have passed. */
 bool wait_until(bool (*done)(void *arg), void *arg, double seconds);
 
@@ -188,6 +190,11 @@ void gate_wait(struct gate *gate);
 
 /* A small generator of pseudo-random numbers (xorshift); seed it with anything but 0. */
 uint64_t next_random(uint64_t *state);
+
+/* ---- What is printed ---------------------------------------------------------------------- */
+
+/* To stderr, by the call; up to 8 KB. */
+const char *printed_by(void (*run)(void));
 
 /* ---- Fatal errors ------------------------------------------------------------------------- */
 

@@ -22,14 +22,14 @@ void end_parent(void);
 /* All of that. */
 void fork_and_live(bool others, int generations);
 /* For threads that are not the test's own, which has `kept` and waits. */
-void fork_unattached(void *unused);
+void fork_unattached(void *arg);
 
 /* Makes garbage of watched nodes; for threads. */
-void *make_and_drop(void *unused);
+void *make_and_drop(void *arg);
 
 /* Nodes whose finalizer counts, and a callback that does. */
 extern const gari_type finalized_type;
 extern atomic_int finalized, called;
-void count_call(void *unused);
+void count_call(void *arg);
 
 #endif

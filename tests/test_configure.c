@@ -111,6 +111,21 @@ Test(configure, takes_the_sizes_that_it_once_had)
     assert_nothing_left();
 }
 
+/* From a program that was built with version 0.1, whose struct ended with the thresholds. */
+Test(configure, takes_the_size_of_the_first_version)
+{
+    gari_config config = GARI_CONFIG_INIT;
+    config.struct_size = 40;
+    config.mode = GARI_MODE_MANUAL;
+    config.threshold[2] = 77;
+    config.debug = 0xffffffff; /* what lies behind it is no part of it */
+    config.cpus = (const char *)1;
+    assert_equal(gari_configure(&config), 0);
+    assert_thresholds(700, 10, 77);
+    assert_equal(gari_get_debug(), 0);
+    assert_nothing_left();
+}
+
 Test(configure, refuses_a_size_that_it_does_not_know)
 {
     gari_config config = fresh;

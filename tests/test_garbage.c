@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 TestSuite(garbage, .timeout = 60);
 
@@ -384,23 +383,19 @@ Test(garbage, debug_flags_have_pythons_values)
     assert_nothing_left();
 }
 
-/* What the collection prints. */
-static const char *printed_by_a_collection(unsigned flags)
+static unsigned flags;
+
+static void collect_with_flags(void)
 {
-    static char text[8192];
-    int pipes[2], before = dup(STDERR_FILENO);
-    check(pipe(pipes) == 0);
-    dup2(pipes[1], STDERR_FILENO);
-    close(pipes[1]);
     gari_set_debug(flags);
     gari_collect(2);
     gari_set_debug(0);
-    dup2(before, STDERR_FILENO);
-    ssize_t n = read(pipes[0], text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
-    close(pipes[0]);
-    close(before);
-    return text;
+}
+
+static const char *printed_by_a_collection(unsigned with)
+{
+    flags = with;
+    return printed_by(collect_with_flags);
 }
 
 static int lines_with(const char *text, const char *word)

@@ -39,11 +39,7 @@ static void drop_nodes(int from, int to)
 
 Test(thresholds, are_700_10_10_by_default)
 {
-    int threshold[3];
-    gari_get_threshold(threshold);
-    assert_equal(threshold[0], 700);
-    assert_equal(threshold[1], 10);
-    assert_equal(threshold[2], 10);
+    assert_thresholds(700, 10, 10);
     assert_nothing_left();
 }
 
@@ -51,14 +47,9 @@ Test(thresholds, can_be_set)
 {
     use_manual_mode();
     assert_equal(gari_set_threshold(1, 2, 3), 0);
-    int threshold[3];
-    gari_get_threshold(threshold);
-    assert_equal(threshold[0], 1);
-    assert_equal(threshold[1], 2);
-    assert_equal(threshold[2], 3);
+    assert_thresholds(1, 2, 3);
     assert_equal(gari_set_threshold(0, 0, 0), 0);
-    gari_get_threshold(threshold);
-    assert_equal(threshold[0] + threshold[1] + threshold[2], 0);
+    assert_thresholds(0, 0, 0);
     assert_nothing_left();
 }
 
@@ -68,11 +59,7 @@ Test(thresholds, that_are_negative_are_refused_and_change_nothing)
     assert_equal(gari_set_threshold(-1, 2, 3), EINVAL);
     assert_equal(gari_set_threshold(1, -2, 3), EINVAL);
     assert_equal(gari_set_threshold(1, 2, -3), EINVAL);
-    int threshold[3];
-    gari_get_threshold(threshold);
-    assert_equal(threshold[0], 700);
-    assert_equal(threshold[1], 10);
-    assert_equal(threshold[2], 10);
+    assert_thresholds(700, 10, 10);
     assert_nothing_left();
 }
 
@@ -84,11 +71,7 @@ Test(thresholds, come_from_the_configuration)
     config.threshold[1] = 6;
     config.threshold[2] = 7;
     assert_equal(gari_configure(&config), 0);
-    int threshold[3];
-    gari_get_threshold(threshold);
-    assert_equal(threshold[0], 5);
-    assert_equal(threshold[1], 6);
-    assert_equal(threshold[2], 7);
+    assert_thresholds(5, 6, 7);
     assert_nothing_left();
 }
 
