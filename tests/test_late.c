@@ -1,21 +1,7 @@
 /* Late death: what hangs on an object of a GARI_TYPE_LATE type is given back after a grace period. */
-#include "tests/support.h"
-
-#include <string.h>
+#include "tests/support_late.h"
 
 TestSuite(late, .timeout = 120);
-
-enum { KILOBYTE = 1024, MEGABYTE = 1024 * KILOBYTE };
-
-struct tree {
-    gari_object header;
-    long value;
-    GARI_REF(struct tree) left, right;
-    gari_ref any;
-};
-#define TREE_REFS GARI_REFS(struct tree, left, right, any)
-static const gari_type tree_type =
-    GARI_TYPE(struct tree, .refs = TREE_REFS, .flags = GARI_TYPE_LATE);
 
 static void traverse_tree(void *self, gari_visit visit, void *arg)
 {
@@ -28,24 +14,6 @@ static const gari_type traversed_type =
     GARI_TYPE(struct tree, .traverse = traverse_tree, .flags = GARI_TYPE_LATE);
 static const gari_type wide_type = GARI_TYPE(
     struct vec, .items = GARI_REF_ITEMS(struct vec, length, items), .flags = GARI_TYPE_LATE);
-
-static struct tree *new_tree(const gari_type *type)
-{
-    struct tree *tree = gari_new(type);
-    check(tree != NULL);
-    return tree;
-}
-
-/* 2^depth - 1 objects. */
-static struct tree *build(const gari_type *type, int depth)
-{
-    struct tree *tree = new_tree(type);
-    if (depth > 1) {
-        gari_init(&tree->left, build(type, depth - 1));
-        gari_init(&tree->right, build(type, depth - 1));
-    }
-    return tree;
-}
 
 static bool is_alive(gari_weakref *weak)
 {
@@ -78,7 +46,7 @@ Test(late, gari_collect_of_any_generation_gives_back_first)
 {
     use_manual_mode();
     for (int generation = 0; generation <= 2; generation++) {
-        gari_decref(build(&tree_type, 10));
+        gari_decref(build_tree(&tree_type, 10));
         assert_equal(stats_now().objects_live, 1022);
         gari_collect(generation);
         assert_equal(stats_now().objects_live, 0);
@@ -90,7 +58,7 @@ Test(late, a_root_that_died_as_a_candidate_is_given_back_too)
 {
     use_manual_mode();
     GARI_ROOT(struct tree) root = {{NULL}};
-    gari_move(&root, build(&tree_type, 10));
+    gari_move(&root, build_tree(&tree_type, 10));
     gari_store(&root, NULL);
     gari_collect(2);
     finish_pending();
@@ -128,7 +96,7 @@ Test(late, cycles_that_hang_on_roots_of_one_block_are_collected_at_once)
 Test(late, a_late_object_in_a_cycle_is_collected)
 {
     use_manual_mode();
-    struct tree *root = build(&tree_type, 5);
+    struct tree *root = build_tree(&tree_type, 5);
     gari_store(&root->any, root);
     gari_decref(root);
     gari_collect(2);
@@ -142,7 +110,7 @@ Test(late, what_two_roots_share_dies_with_the_second)
 {
     use_manual_mode();
     struct tree *one = new_tree(&tree_type), *other = new_tree(&tree_type);
-    struct tree *shared = build(&tree_type, 6);
+    struct tree *shared = build_tree(&tree_type, 6);
     shared->value = 42;
     gari_init(&one->left, gari_incref(shared));
     gari_init(&other->right, shared);
@@ -161,7 +129,7 @@ Test(late, both_roots_may_die_together)
 {
     use_manual_mode();
     struct tree *one = new_tree(&tree_type), *other = new_tree(&tree_type);
-    struct tree *shared = build(&tree_type, 6);
+    struct tree *shared = build_tree(&tree_type, 6);
     gari_init(&one->left, gari_incref(shared));
     gari_init(&one->right, gari_incref(shared));
     gari_init(&other->right, shared);
@@ -175,7 +143,7 @@ Test(late, both_roots_may_die_together)
 Test(late, what_somebody_owns_lives_on)
 {
     use_manual_mode();
-    struct tree *root = build(&tree_type, 4);
+    struct tree *root = build_tree(&tree_type, 4);
     struct tree *kept = gari_load(&root->left), *taken = gari_take(&root->right);
     gari_decref(root);
     settle();
@@ -191,7 +159,7 @@ Test(late, what_somebody_owns_lives_on)
 Test(late, what_is_watched_is_told_once_the_root_is_taken_apart)
 {
     use_manual_mode();
-    struct tree *root = build(&tree_type, 3);
+    struct tree *root = build_tree(&tree_type, 3);
     struct tree *child = gari_borrow(&root->left);
     gari_move(&child->any, GARI_OBJECT(new_chain(&watched_type, 10)));
     gari_init(&root->any, GARI_OBJECT(new_leaf(1)));
@@ -214,7 +182,7 @@ static const gari_type finalized_type = GARI_TYPE(
 Test(late, finalizers_below_a_root_run)
 {
     use_manual_mode();
-    struct tree *root = build(&tree_type, 3);
+    struct tree *root = build_tree(&tree_type, 3);
     gari_init(&root->any, GARI_OBJECT(new_node(&finalized_type, 7)));
     gari_decref(root);
     assert_equal(finalized, 0);
@@ -277,7 +245,6 @@ static struct vec *new_wide(size_t length)
     return vec;
 }
 
-/* Arrays that share a block with others, and one so large that it has one of its own. */
 /* More than fit into the late pass's stack, so that some are put off; leaf_type would be observed. */
 Test(late, untracked_objects_that_are_put_off_are_booked_once)
 {
@@ -295,6 +262,7 @@ Test(late, untracked_objects_that_are_put_off_are_booked_once)
     assert_nothing_left(); /* and the heap's check finds its figures right */
 }
 
+/* Arrays that share a block with others, and some so large that they have one of their own. */
 Test(late, wide_structures_are_given_back)
 {
     use_manual_mode();
@@ -303,7 +271,7 @@ Test(late, wide_structures_are_given_back)
         for (size_t i = 0; i < 10; i++) {
             struct vec *vec = new_wide(length);
             for (size_t j = 0; j < length; j++)
-                gari_init(&vec->items[j], GARI_OBJECT(build(&traversed_type, 1 + j % 2)));
+                gari_init(&vec->items[j], GARI_OBJECT(build_tree(&traversed_type, 1 + j % 2)));
             gari_init(&root->items[i], GARI_OBJECT(vec));
         }
         gari_decref(root);
@@ -323,7 +291,7 @@ Test(late, gari_step_keeps_to_its_budget)
     use_manual_mode();
     gari_disable();
     enum { DEPTH = 14 };
-    gari_decref(build(&tree_type, DEPTH));
+    gari_decref(build_tree(&tree_type, DEPTH));
     uint64_t live = stats_now().objects_live;
     assert_equal(live, (1 << DEPTH) - 2);
     long steps = 0;
@@ -336,136 +304,6 @@ Test(late, gari_step_keeps_to_its_budget)
     assert_equal(stats_now().objects_live, 0);
     cr_assert(steps > 20, "%ld steps", steps);
     assert_nothing_left();
-}
-
-/* ---- Memory, figures ---------------------------------------------------------------------- */
-
-Test(late, figures_are_exact_at_every_step)
-{
-    use_manual_mode();
-    struct tree *root = build(&tree_type, 8);
-    uint64_t bytes = stats_now().bytes_live;
-    gari_decref(root);
-    gari_stats stats = stats_now();
-    assert_equal(stats.objects_live, 254);
-    assert_equal(stats.bytes_live, bytes / 255 * 254);
-    assert_equal(stats.freed_by_count, 1);
-    assert_equal(stats.objects_waiting, 1);
-    finish_pending();
-    stats = stats_now();
-    assert_equal(stats.objects_live, 0);
-    assert_equal(stats.bytes_live, 0);
-    assert_equal(stats.freed_by_count, 255);
-    assert_equal(stats.objects_waiting, 0);
-    assert_equal(stats.bytes_waiting, 0);
-    assert_nothing_left();
-}
-
-/* Of trees of 190 KB, 76 or 228 MB in all, one or a few are there at a time; where gari's threads drive
- * grace periods or do the work, as many as the machine takes to give those a turn. */
-static void reuse(gari_mode mode, bool by_root)
-{
-    bool background = mode == GARI_MODE_BACKGROUND;
-    size_t most = background ? 96 : mode == GARI_MODE_INLINE ? 40 : 16;
-    use_mode(mode);
-    GARI_ROOT(struct tree) root = {{NULL}};
-    for (size_t i = 0; i < SCALED(background ? 1200 : 400); i++) {
-        struct tree *tree = build(&tree_type, 12);
-        if (by_root)
-            gari_move(&root, tree);
-        else
-            gari_decref(tree);
-    }
-    gari_store(&root, NULL);
-    if (!SANITIZED)
-        assert_at_most(stats_now().heap_peak_bytes, most * MEGABYTE);
-    assert_nothing_left();
-}
-
-Test(late, memory_is_used_again_in_manual_mode)
-{
-    reuse(GARI_MODE_MANUAL, false);
-}
-
-Test(late, memory_of_candidates_is_used_again_in_manual_mode)
-{
-    reuse(GARI_MODE_MANUAL, true);
-}
-
-Test(late, memory_is_used_again_in_inline_mode)
-{
-    reuse(GARI_MODE_INLINE, false);
-}
-
-Test(late, memory_of_candidates_is_used_again_in_inline_mode)
-{
-    reuse(GARI_MODE_INLINE, true);
-}
-
-Test(late, memory_is_used_again_in_the_background)
-{
-    reuse(GARI_MODE_BACKGROUND, false);
-}
-
-Test(late, memory_of_candidates_is_used_again_in_the_background)
-{
-    reuse(GARI_MODE_BACKGROUND, true);
-}
-
-static bool nothing_lives(void *unused)
-{
-    (void)unused;
-    return stats_now().objects_live == 0;
-}
-
-/* The background thread leaves late trees to those who make them for as long as they do so, not longer. */
-Test(late, what_a_thread_dropped_before_it_went_to_sleep_is_given_back_in_the_background)
-{
-    use_mode(GARI_MODE_BACKGROUND);
-    for (size_t i = 0; i < SCALED(2000); i++)
-        gari_decref(build(&tree_type, 8));
-    gari_decref(build(&tree_type, 14));
-    cr_assert(wait_until(nothing_lives, NULL, 30));
-    assert_nothing_left();
-}
-
-Test(late, what_waits_is_given_back_before_the_memory_limit_refuses)
-{
-    gari_config config = GARI_CONFIG_INIT;
-    config.mode = GARI_MODE_MANUAL;
-    config.memory_limit = MEGABYTE;
-    assert_equal(gari_configure(&config), 0);
-    for (int i = 0; i < 50; i++) {
-        gari_decref(build(&tree_type, 12)); /* 190 KB */
-        struct text *text = gari_new_items(&text_type, 700 * KILOBYTE);
-        cr_assert(text != NULL, "round %d", i);
-        gari_decref(text);
-    }
-    assert_nothing_left();
-}
-
-static void drop_it(void *arg)
-{
-    gari_decref((struct tree *)arg);
-}
-
-Test(late, trees_may_be_dropped_by_another_thread)
-{
-    use_mode(GARI_MODE_BACKGROUND);
-    for (size_t i = 0; i < SCALED(100); i++)
-        run_in_thread(drop_it, build(&tree_type, 10));
-    gari_collect(2);
-    assert_nothing_left();
-    gari_stats stats = stats_now();
-    assert_equal(stats.allocated, stats.freed_by_count);
-}
-
-Test(late, shutdown_gives_back_what_waits)
-{
-    use_manual_mode();
-    gari_decref(build(&tree_type, 14));
-    assert_nothing_left();
-    assert_equal(stats_now().heap_bytes, 0);
 }
 
 /* ---- Refused ------------------------------------------------------------------------------ */
