@@ -1,9 +1,8 @@
-#include "stress/common.h"
+#include "stress/common_options.h"
 
 #include "concurrency/clock.h"
 #include "concurrency/perturb.h"
 
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,16 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST_WORKERS 256u
 #define SECOND ((uint64_t)1000000000)
 
-struct stress_options stress = {.threads = 4, .seed = 1, .perturb = 10, .watchdog = 60};
-
-static char replay[512];
 static unsigned passed, failed;
 
 /* Worker 0 is the main thread. */
-static struct stress_worker workers[MOST_WORKERS + 1];
+static struct stress_worker workers[STRESS_MOST_WORKERS + 1];
 static const char *phase = "start"; /* atomically */
 /* Of the present stress_run, and the last one that has passed. Atomically. */
 static uint64_t deadline_ns, passed_ns;
@@ -40,7 +35,7 @@ static void nap(long nanoseconds)
 static void print_end(void)
 {
     if (failed)
-        printf("replay: %s\n", replay);
+        printf("replay: %s\n", stress_replay);
     printf("%u passed, %u failed\n", passed, failed);
     fflush(stdout);
 }
@@ -100,7 +95,7 @@ static void on_crash(int number)
     put("FAILED in ");
     put(gari__load_acquire(&phase));
     put(": a crash\nreplay: ");
-    put(replay);
+    put(stress_replay);
     put("\n0 passed, 1 failed\n");
     /* Returns to the fault, or to abort, and so to whoever was to be told before. */
     (void)number;
@@ -127,7 +122,7 @@ static void print_progress(uint64_t now)
         return;
     next_ns = now + stress.progress * SECOND;
     uint64_t operations = 0;
-    for (unsigned i = 0; i <= MOST_WORKERS; i++)
+    for (unsigned i = 0; i <= STRESS_MOST_WORKERS; i++)
         operations += gari__load_relaxed(&workers[i].operations);
     gari_stats stats = stress_stats();
     uint64_t collected = 0;
@@ -148,13 +143,13 @@ static void print_progress(uint64_t now)
 static void *watch(void *arg)
 {
     (void)arg;
-    static uint64_t seen[MOST_WORKERS + 1], since_ns[MOST_WORKERS + 1];
+    static uint64_t seen[STRESS_MOST_WORKERS + 1], since_ns[STRESS_MOST_WORKERS + 1];
     for (;;) {
         uint64_t now = gari__now_ns();
         uint64_t deadline = gari__load_relaxed(&deadline_ns);
         if (now >= deadline)
             gari__store_relaxed(&passed_ns, deadline);
-        for (unsigned i = 0; i <= MOST_WORKERS; i++) {
+        for (unsigned i = 0; i <= STRESS_MOST_WORKERS; i++) {
             uint64_t operations = gari__load_relaxed(&workers[i].operations);
             if (since_ns[i] == 0 || operations != seen[i] ||
                 !gari__load_relaxed(&workers[i].running)) {
@@ -215,9 +210,9 @@ static void check_heap(const char *when)
 
 void stress_run(unsigned count, void (*work)(struct stress_worker *worker))
 {
-    static struct task tasks[MOST_WORKERS];
-    if (count > MOST_WORKERS)
-        stress_fail("at most %u threads", MOST_WORKERS);
+    static struct task tasks[STRESS_MOST_WORKERS];
+    if (count > STRESS_MOST_WORKERS)
+        stress_fail("at most %u threads", STRESS_MOST_WORKERS);
     stress_phase("work");
     uint64_t length = (uint64_t)(stress.seconds / shares * (double)SECOND);
     gari__store_relaxed(&deadline_ns, gari__now_ns() + length);
@@ -318,131 +313,10 @@ void stress_await_proof(struct stress_worker *worker)
 
 /* ---- Beginning and end -------------------------------------------------------------------- */
 
-static const char *const mode_names[] = {"background", "inline", "manual"};
-
-__attribute__((noreturn)) static void usage(const char *program, const char *about, int status)
-{
-    fprintf(status ? stderr : stdout,
-            "%s: %s\n"
-            "  --seconds S      how long (default %g)\n"
-            "  --threads N      how many workers (%u)\n"
-            "  --seed N|random  what the workers do (%lu)\n"
-            "  --perturb N      delay about N in 1000 protocol steps (%u)\n"
-            "  --mutant NAME    break a rule on purpose; --list-mutants names them\n"
-            "  --mode MODE      background, inline or manual\n"
-            "  --watchdog S     fail after so long without progress (%u)\n"
-            "  --progress S     a line every S seconds, for make soak\n"
-            "  --plain          types without callbacks, which take other ways through gari\n"
-            "  --steps          say which of the model's steps have been come to (docs/model.md)\n"
-            "  --abort          abort at a violation, for a debugger\n",
-            program, about, stress.seconds, stress.threads, (unsigned long)stress.seed,
-            stress.perturb, stress.watchdog);
-    exit(status);
-}
-
-__attribute__((noreturn)) static void refuse(const char *what, const char *text)
-{
-    fprintf(stderr, "%s: %s\n", what, text);
-    exit(2);
-}
-
-static unsigned long number(const char *text, unsigned long most)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 0);
-    if (end == text || *end || n > most)
-        refuse("not a number that fits", text);
-    return n;
-}
-
-static gari_mode mode_of(const char *name)
-{
-    for (unsigned i = 0; i < 3; i++)
-        if (strcmp(name, mode_names[i]) == 0)
-            return (gari_mode)i;
-    refuse("no such mode", name);
-}
-
-static void read_options(int argc, char **argv, const char *about)
-{
-    static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},  {"threads", required_argument, NULL, 't'},
-        {"seed", required_argument, NULL, 'e'},     {"perturb", required_argument, NULL, 'p'},
-        {"mutant", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
-        {"watchdog", required_argument, NULL, 'w'}, {"plain", no_argument, NULL, 'i'},
-        {"abort", no_argument, NULL, 'a'},          {"list-mutants", no_argument, NULL, 'l'},
-        {"steps", no_argument, NULL, 'S'},          {"progress", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            stress.seconds = atof(optarg);
-            break;
-        case 't':
-            stress.threads = (unsigned)number(optarg, MOST_WORKERS);
-            break;
-        case 'e':
-            if (strcmp(optarg, "random") == 0)
-                stress.seed = (uint64_t)time(NULL) * 1000003u ^ (uint64_t)getpid();
-            else
-                stress.seed = number(optarg, UINT64_MAX);
-            break;
-        case 'p':
-            stress.perturb = (unsigned)number(optarg, 1000);
-            break;
-        case 'm':
-            stress.mutant = optarg;
-            break;
-        case 'o':
-            stress.mode = mode_of(optarg);
-            break;
-        case 'w':
-            stress.watchdog = (unsigned)number(optarg, 1000000);
-            break;
-        case 'g':
-            stress.progress = (unsigned)number(optarg, 1000000);
-            break;
-        case 'i':
-            stress.plain = true;
-            break;
-        case 'a':
-            stress.abort = true;
-            break;
-        case 'S':
-            stress.steps = true;
-            break;
-        case 'l':
-            for (const char *const *name = gari__mutant_names(); *name; name++)
-                puts(*name);
-            exit(0);
-        case 'h':
-            usage(argv[0], about, 0);
-        default:
-            usage(argv[0], about, 2);
-        }
-    }
-    if (optind < argc || stress.threads == 0)
-        usage(argv[0], about, 2);
-}
-
 void stress_begin(int argc, char **argv, double seconds, const char *about)
 {
     stress.seconds = seconds;
-    read_options(argc, argv, about);
-    const char *slash = strrchr(argv[0], '/');
-    snprintf(replay, sizeof replay,
-             "%s --seed %lu --seconds %g --threads %u --perturb %u --mode %s%s%s%s",
-             slash ? slash + 1 : argv[0], (unsigned long)stress.seed, stress.seconds,
-             stress.threads, stress.perturb, mode_names[stress.mode],
-             stress.plain ? " --plain" : "", stress.mutant ? " --mutant " : "",
-             stress.mutant ? stress.mutant : "");
-    printf("seed %lu: %s\n", (unsigned long)stress.seed, replay);
-    fflush(stdout);
-
-    if (stress.mutant && !gari__mutant_set(stress.mutant))
-        refuse("no such mutant", stress.mutant);
+    stress_read_options(argc, argv, about);
     gari__plain = stress.plain;
     gari__perturb_seed(stress.seed, stress.perturb);
     catch_crashes();
