@@ -6,14 +6,6 @@
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <urcu/static/urcu-bp.h>
-#pragma GCC diagnostic pop
-
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>

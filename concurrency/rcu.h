@@ -23,6 +23,7 @@
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #pragma GCC diagnostic ignored "-Wshadow"
 #include <urcu-bp.h>
+#include <urcu/static/urcu-bp.h> /* the readers' words, for look.c: also where it is called */
 #pragma GCC diagnostic pop
 
 #include <stdbool.h>

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <time.h>
 
-#define LONG 40 /* a list is cut when it becomes longer */
 #define WORKERS 2
 
 static gari_list *lists[2];
@@ -24,20 +23,6 @@ static size_t externals(gari_object *object)
     return gari_type_of(object) == &thing_type
                ? gari__load_acquire(&((struct thing *)(void *)object)->held)
                : 0;
-}
-
-/* What moving the elements of one list to another looks like from outside: they gather in one, and now
- * and then go over to the other. */
-static void hand_over(struct hands *hands)
-{
-    gari_list *from = lists[0], *to = lists[1];
-    if (!stress_once_in(hands->worker, 6)) {
-        must(gari_list_append(from, some(hands)), "gari_list_append");
-        return;
-    }
-    must(gari_list_reserve(to, 4 * LONG), "gari_list_reserve");
-    must(gari_list_extend(to, from), "gari_list_extend");
-    gari_list_clear(from);
 }
 
 /* What is done now: one thing at a time, for some 30 milliseconds, since the others give most elements
@@ -77,7 +62,7 @@ static void rewire(struct hands *hands)
             must(error, "gari_list_sort");
         break;
     case SPLICE:
-        hand_over(hands);
+        hand_over(hands, lists[0], lists[1]);
         break;
     default:
         key = some_key(hands, objects, text);

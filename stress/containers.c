@@ -12,7 +12,6 @@
 #define LISTS 3
 #define MAPS 2
 #define PINS 4
-#define LONG 40 /* a list is cut when it becomes longer */
 
 /* The first list and the first map have pins: things that stay in them. */
 static gari_list *lists[LISTS];
@@ -79,20 +78,6 @@ static void cut(gari_list *list)
     }
 }
 
-/* What moving the elements of one list to another looks like from outside: they gather in one, and now
- * and then go over to the other. */
-static void hand_over(struct hands *hands)
-{
-    gari_list *from = lists[1], *to = lists[2];
-    if (!stress_once_in(hands->worker, 6)) {
-        must(gari_list_append(from, some(hands)), "gari_list_append");
-        return;
-    }
-    must(gari_list_reserve(to, 4 * LONG), "gari_list_reserve");
-    must(gari_list_extend(to, from), "gari_list_extend");
-    gari_list_clear(from);
-}
-
 static void use_list(struct hands *hands)
 {
     struct stress_worker *worker = hands->worker;
@@ -133,7 +118,7 @@ static void use_list(struct hands *hands)
             must(error, "gari_list_sort");
         break;
     case 7:
-        hand_over(hands);
+        hand_over(hands, lists[1], lists[2]);
         break;
     case 8:
         iterate_list(hands, list);

@@ -10,6 +10,7 @@
 
 #define HELD 12
 #define KEYS 24
+#define LONG 40 /* a list is cut when it becomes longer */
 
 struct thing {
     gari_object header;
@@ -109,6 +110,19 @@ static inline void must(int error, const char *call)
 {
     if (error)
         stress_fail("%s: error %d", call, error);
+}
+
+/* What moving the elements of one list to another looks like from outside: they gather in one, and now
+ * and then go over to the other. */
+static inline void hand_over(struct hands *hands, gari_list *from, gari_list *to)
+{
+    if (!stress_once_in(hands->worker, 6)) {
+        must(gari_list_append(from, some(hands)), "gari_list_append");
+        return;
+    }
+    must(gari_list_reserve(to, 4 * LONG), "gari_list_reserve");
+    must(gari_list_extend(to, from), "gari_list_extend");
+    gari_list_clear(from);
 }
 
 #endif

@@ -6,15 +6,9 @@
  *
  * A violation looks like: an object that is owned and dead; NULL from a weak reference to an object that
  * lives on; an object of another place in the same memory; a finalizer that runs for what somebody has. */
-#include "concurrency/clock.h"
-#include "concurrency/perturb.h"
+#include "stress/held.h"
 #include "stress/shadow.h"
 
-#include <pthread.h>
-#include <time.h>
-
-#define COME_NS ((uint64_t)10000000000u)
-#define WATCH_NS ((uint64_t)200000000)
 #define MANY 2000
 
 struct part;
@@ -61,59 +55,6 @@ static gari_weakref *weak_to(struct part *part)
     return stress_new(gari_weakref_new(part, NULL, NULL));
 }
 
-/* ---- Threads, held and let go --------------------------------------------------------------- */
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){0, 100000}, NULL);
-}
-
-static bool comes_to(enum gari__steps step, uint64_t within_ns)
-{
-    uint64_t end = gari__now_ns() + within_ns;
-    while (!gari__is_held(step)) {
-        if (gari__now_ns() > end)
-            return false;
-        nap();
-    }
-    return true;
-}
-
-static void await(enum gari__steps step)
-{
-    if (!comes_to(step, COME_NS))
-        stress_fail("nobody comes to step %d", (int)step);
-}
-
-static pthread_t start(void *(*body)(void *arg), void *arg)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, body, arg) != 0)
-        stress_fail("the system gives no thread");
-    return thread;
-}
-
-static void *collect(void *arg)
-{
-    (void)arg;
-    gari_collect(2);
-    return NULL;
-}
-
-static pthread_t collect_up_to(enum gari__steps step)
-{
-    gari__hold(step);
-    pthread_t collector = start(collect, NULL);
-    await(step);
-    return collector;
-}
-
-static void collect_on_from(enum gari__steps step, pthread_t collector)
-{
-    gari__let_go(step);
-    pthread_join(collector, NULL);
-}
-
 static void *get(void *weakref)
 {
     return gari_weakref_get(weakref);
@@ -134,13 +75,6 @@ static struct part *got_on_from(enum gari__steps step, pthread_t getter)
     gari__let_go(step);
     pthread_join(getter, &got);
     return got;
-}
-
-static void demand(bool holds, const char *what)
-{
-    if (!holds)
-        stress_fail("not so: %s", what);
-    stress_check(holds, "%s", what);
 }
 
 static void all_is_collected(void)

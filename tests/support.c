@@ -62,6 +62,16 @@ gari_stats stats_now(void)
     return stats;
 }
 
+uint64_t collections_of(int generation)
+{
+    return stats_now().generation[generation].collections;
+}
+
+uint64_t all_collections(void)
+{
+    return collections_of(0) + collections_of(1) + collections_of(2);
+}
+
 void finish_pending(void)
 {
     bool was_enabled = gari_disable();
@@ -191,36 +201,33 @@ struct node *new_chain(const gari_type *type, size_t length)
     return first;
 }
 
-struct node *new_ring(const gari_type *type, size_t length)
+static struct node *new_ring_of(const gari_type *type, size_t length, bool both_ways)
 {
     struct node *first = new_node(type, 0);
     struct node *last = gari_incref(first);
     for (size_t i = 1; i < length; i++) {
         struct node *node = new_node(type, (long)i);
         gari_store(&last->next, node);
+        if (both_ways)
+            gari_store(&node->prev, last);
         gari_decref(last);
         last = node;
     }
     gari_store(&last->next, first);
+    if (both_ways)
+        gari_store(&first->prev, last);
     gari_decref(last);
     return first;
 }
 
+struct node *new_ring(const gari_type *type, size_t length)
+{
+    return new_ring_of(type, length, false);
+}
+
 struct node *new_double_ring(const gari_type *type, size_t length)
 {
-    struct node *first = new_node(type, 0);
-    struct node *last = gari_incref(first);
-    for (size_t i = 1; i < length; i++) {
-        struct node *node = new_node(type, (long)i);
-        gari_store(&last->next, node);
-        gari_store(&node->prev, last);
-        gari_decref(last);
-        last = node;
-    }
-    gari_store(&last->next, first);
-    gari_store(&first->prev, last);
-    gari_decref(last);
-    return first;
+    return new_ring_of(type, length, true);
 }
 
 void break_listed_rings(void)

@@ -74,6 +74,9 @@ void use_mode(gari_mode mode);
 void use_manual_mode(void);
 
 gari_stats stats_now(void);
+/* So many so far. */
+uint64_t collections_of(int generation);
+uint64_t all_collections(void);
 
 /* Drives all the work that waits to its end, without starting a collection of cycles. */
 void finish_pending(void);

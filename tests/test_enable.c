@@ -3,13 +3,6 @@
 
 TestSuite(enable, .timeout = 60);
 
-static uint64_t all_collections(void)
-{
-    gari_stats stats = stats_now();
-    return stats.generation[0].collections + stats.generation[1].collections +
-           stats.generation[2].collections;
-}
-
 Test(enable, is_on_at_the_start)
 {
     cr_assert(gari_is_enabled());

@@ -1,32 +1,10 @@
 /* The growable list: gari_list. */
 #include "lib/gari_containers.h"
-#include "tests/support.h"
+#include "tests/support_nodes.h"
 
 #include <errno.h>
 
 TestSuite(list, .timeout = 120);
-
-enum { NODES = 64 };
-static struct node *nodes[NODES];
-
-static void make_nodes(void)
-{
-    use_manual_mode();
-    for (int i = 0; i < NODES; i++)
-        nodes[i] = new_node(&watched_type, i);
-}
-
-/* Nobody else has a reference to a node any more. */
-static void drop_nodes(void)
-{
-    finish_pending(); /* the death of something large */
-    for (int i = 0; i < NODES; i++) {
-        assert_equal(gari_getrefcount(nodes[i]), 1);
-        gari_decref(nodes[i]);
-    }
-    assert_equal(disposed_count(), NODES);
-    assert_nothing_left();
-}
 
 /* The list holds the nodes with these numbers, whichever way one looks. */
 static void assert_list(gari_list *list, const int *numbers, size_t count)

@@ -1,33 +1,12 @@
 /* The hash map: gari_map. */
 #include "lib/gari_containers.h"
-#include "tests/support.h"
+#include "tests/support_nodes.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 TestSuite(map, .timeout = 120);
-
-enum { NODES = 64 };
-static struct node *nodes[NODES];
-
-static void make_nodes(void)
-{
-    use_manual_mode();
-    for (int i = 0; i < NODES; i++)
-        nodes[i] = new_node(&watched_type, i);
-}
-
-static void drop_nodes(void)
-{
-    finish_pending(); /* the death of something large */
-    for (int i = 0; i < NODES; i++) {
-        assert_equal(gari_getrefcount(nodes[i]), 1);
-        gari_decref(nodes[i]);
-    }
-    assert_equal(disposed_count(), NODES);
-    assert_nothing_left();
-}
 
 /* The key has that value, or none if it is NULL. */
 static void assert_has(gari_map *map, gari_key key, const struct node *value)

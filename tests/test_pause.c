@@ -5,13 +5,6 @@
 
 TestSuite(pause, .timeout = 60);
 
-static uint64_t all_collections(void)
-{
-    gari_stats stats = stats_now();
-    return stats.generation[0].collections + stats.generation[1].collections +
-           stats.generation[2].collections;
-}
-
 Test(pause, ends_where_it_ends)
 {
     use_manual_mode();

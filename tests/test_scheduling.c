@@ -101,13 +101,6 @@ Test(scheduling, collections_of_0_after_each_ring_let_none_pile_up_in_inline_mod
 
 /* ---- Reading changes nothing -------------------------------------------------------------- */
 
-static uint64_t all_collections(void)
-{
-    gari_stats stats = stats_now();
-    return stats.generation[0].collections + stats.generation[1].collections +
-           stats.generation[2].collections;
-}
-
 static void read_everything(void)
 {
     size_t count[3];

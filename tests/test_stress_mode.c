@@ -144,20 +144,15 @@ Test(stress_mode, waits_for_the_end_of_a_read_section)
     use_stress(GARI_MODE_MANUAL, 1, 0);
     struct node *node = new_node(&watched_type, 1);
     gari_read_begin();
-    uint64_t before = stats_now().generation[0].collections +
-                      stats_now().generation[1].collections + stats_now().generation[2].collections;
+    uint64_t before = all_collections();
     for (int i = 0; i < 100; i++)
         gari_store(&node->next, node);
     struct node *borrowed = gari_borrow(&node->next);
     check(borrowed->value == 1);
-    uint64_t after = stats_now().generation[0].collections + stats_now().generation[1].collections +
-                     stats_now().generation[2].collections;
-    assert_equal(after, before);
+    assert_equal(all_collections(), before);
     gari_read_end();
     gari_store(&node->prev, NULL);
-    after = stats_now().generation[0].collections + stats_now().generation[1].collections +
-            stats_now().generation[2].collections;
-    assert_equal(after, before + 1);
+    assert_equal(all_collections(), before + 1);
     gari_decref(node);
     assert_nothing_left();
 }

@@ -8,11 +8,6 @@
 
 TestSuite(sweep, .timeout = 120);
 
-static uint64_t collections(int generation)
-{
-    return stats_now().generation[generation].collections;
-}
-
 static size_t live(void)
 {
     return stats_now().objects_live;
@@ -30,7 +25,7 @@ Test(sweep, of_what_is_mostly_garbage_keeps_the_heap_small)
         if (live() > most)
             most = live();
     }
-    cr_assert(collections(0) >= SWEEPS);
+    cr_assert(collections_of(0) >= SWEEPS);
     assert_at_most(most, 300000);
     uint64_t collected = stats_now().generation[0].collected;
     cr_assert(collected > made / 2, "%zu of %zu", (size_t)collected, made);
@@ -41,7 +36,7 @@ Test(sweep, does_not_come_where_young_objects_live)
 {
     use_mode(GARI_MODE_INLINE);
     struct node *kept = NULL;
-    for (size_t made = 0; collections(0) < SWEEPS / 2; made++) {
+    for (size_t made = 0; collections_of(0) < SWEEPS / 2; made++) {
         cr_assert(made < 10000000);
         struct node *node = new_node(&node_type, 0);
         gari_decref(gari_incref(node));
@@ -125,7 +120,7 @@ static void check_that_nothing_is_swept(void (*round)(void))
 {
     use_mode(GARI_MODE_INLINE);
     size_t most = 0;
-    for (size_t i = 0; collections(0) < SWEEPS; i++) {
+    for (size_t i = 0; collections_of(0) < SWEEPS; i++) {
         cr_assert(i < ROUNDS);
         for (int j = 0; j < 20; j++) {
             round();

@@ -5,16 +5,6 @@
 
 TestSuite(thresholds, .timeout = 60);
 
-static uint64_t collections(int generation)
-{
-    return stats_now().generation[generation].collections;
-}
-
-static uint64_t all_collections(void)
-{
-    return collections(0) + collections(1) + collections(2);
-}
-
 static bool has_collected(void *arg)
 {
     (void)arg;
@@ -105,7 +95,7 @@ Test(thresholds, that_are_passed_start_a_collection_in_the_background)
     use_mode(GARI_MODE_BACKGROUND);
     keep_nodes(0, 701);
     cr_assert(wait_until(has_collected, NULL, 20));
-    cr_assert(collections(0) >= 1);
+    cr_assert(collections_of(0) >= 1);
     drop_nodes(0, 701);
     assert_nothing_left();
 }
@@ -116,13 +106,13 @@ Test(thresholds, that_are_passed_start_a_collection_in_inline_mode)
     int made = 701;
     keep_nodes(0, made);
     /* Allocation does the work in slices; it must not take ever more objects. */
-    while (collections(0) == 0 && made < 5000) {
-        for (int i = 0; i < 1000 && collections(0) == 0; i++)
+    while (collections_of(0) == 0 && made < 5000) {
+        for (int i = 0; i < 1000 && collections_of(0) == 0; i++)
             gari_decref(new_node(&node_type, 0));
         keep_nodes(made, made + 1);
         made++;
     }
-    cr_assert(collections(0) >= 1);
+    cr_assert(collections_of(0) >= 1);
     drop_nodes(0, made);
     assert_nothing_left();
 }
@@ -304,10 +294,10 @@ Test(thresholds, of_generation_1_count_collections_of_generation_0)
     for (int round = 0; round < 8; round++) {
         pass_threshold_of_ten(round);
         /* More than two of generation 0, then one of generation 1: every fourth. */
-        assert_equal(collections(1), (round + 1) / 4);
-        assert_equal(collections(0), round + 1 - (round + 1) / 4);
+        assert_equal(collections_of(1), (round + 1) / 4);
+        assert_equal(collections_of(0), round + 1 - (round + 1) / 4);
     }
-    assert_equal(collections(2), 0);
+    assert_equal(collections_of(2), 0);
     drop_nodes(0, 88);
     assert_nothing_left();
 }
@@ -318,9 +308,9 @@ Test(thresholds, of_zero_switch_off_the_automatic_collection_of_generation_1)
     assert_equal(gari_set_threshold(10, 0, 0), 0);
     for (int round = 0; round < 8; round++)
         pass_threshold_of_ten(round);
-    assert_equal(collections(0), 8);
-    assert_equal(collections(1), 0);
-    assert_equal(collections(2), 0);
+    assert_equal(collections_of(0), 8);
+    assert_equal(collections_of(1), 0);
+    assert_equal(collections_of(2), 0);
     drop_nodes(0, 88);
     assert_nothing_left();
 }
