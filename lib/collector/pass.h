@@ -95,6 +95,12 @@ struct gari__near {
     const struct gari__shape *shape;
 };
 
+/* Most edges that leave a young pass lead to old objects far away, of whose blocks nothing is in the cache.
+ * So that they need not be looked at to know that the pass is not there, it notes, a bit each, in which
+ * windows of memory its touched blocks lie; windows so far apart that they share a bit are taken for one. */
+#define GARI__WINDOW_SHIFT 16
+#define GARI__WINDOWS 32768u
+
 struct gari__pass {
     int which; /* GARI__YOUNG or GARI__OLD */
     enum gari__phases phase;
@@ -111,16 +117,17 @@ struct gari__pass {
 
     struct gari__queue queue;
     struct gari__near near;
-    struct gari__block *touched; /* blocks with a scratch array, through touched_next; */
-    size_t blocks;               /* that many, */
-    size_t seeded;               /* and that many of them because of a candidate */
-    bool out_of_memory;          /* give up, keep the candidates */
-    bool memory_short;           /* some table could not grow; see tables.c */
-    bool keeps_young, keeps_old; /* SEEDING: so far, the block does */
-    bool spilled;                /* GATHER: for want of room some objects are not in the queue */
-    bool undecided;              /* some members were given up */
-    bool outgoing;               /* V2 has found edges that leave the set; a hint */
-    bool tagged;                 /* the weak references to members carry tags */
+    struct gari__block *touched;          /* blocks with a scratch array, through touched_next; */
+    uint64_t windows[GARI__WINDOWS / 64]; /* where they lie, */
+    size_t blocks;                        /* how many they are, */
+    size_t seeded;                        /* and how many of them because of a candidate */
+    bool out_of_memory;                   /* give up, keep the candidates */
+    bool memory_short;                    /* some table could not grow; see tables.c */
+    bool keeps_young, keeps_old;          /* SEEDING: so far, the block does */
+    bool spilled;   /* GATHER: for want of room some objects are not in the queue */
+    bool undecided; /* some members were given up */
+    bool outgoing;  /* V2 has found edges that leave the set; a hint */
+    bool tagged;    /* the weak references to members carry tags */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;

@@ -80,6 +80,16 @@ static uint32_t *reserved_scratch(struct gari__pass *pass, size_t slots)
     return scratch;
 }
 
+/* All objects begin between the first slot and the last. */
+static void note_windows(struct gari__pass *pass, const struct gari__block *block)
+{
+    uintptr_t first = (uintptr_t)block->base;
+    uintptr_t last = first + (size_t)(block->slots - 1) * block->slot_size;
+    for (uintptr_t window = first >> GARI__WINDOW_SHIFT; window <= last >> GARI__WINDOW_SHIFT;
+         window++)
+        pass->windows[window % GARI__WINDOWS / 64] |= (uint64_t)1 << (window % 64);
+}
+
 uint32_t *gari__scratch_new(struct gari__pass *pass, struct gari__block *block)
 {
     uint32_t *scratch = gari__memory_new(block->slots * sizeof *scratch);
@@ -93,6 +103,7 @@ uint32_t *gari__scratch_new(struct gari__pass *pass, struct gari__block *block)
     block->touched_next[pass->which] = pass->touched;
     pass->touched = block;
     pass->blocks++;
+    note_windows(pass, block);
     return scratch;
 }
 

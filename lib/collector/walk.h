@@ -36,12 +36,21 @@ static inline const struct gari__shape *gari__come_near(struct gari__pass *pass,
     return shape;
 }
 
+/* False: the pass has no scratch array where the object is. */
+static inline bool gari__may_be_touched(const struct gari__pass *pass, const gari_object *object)
+{
+    uintptr_t window = (uintptr_t)object >> GARI__WINDOW_SHIFT;
+    return pass->windows[window % GARI__WINDOWS / 64] >> (window % 64) & 1;
+}
+
 /* The object's scratch word, or NULL when its block has none. */
 static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_object *object)
 {
     const struct gari__near *near = &pass->near;
     if (gari__is_near(near, object))
         return &near->scratch[gari__near_slot(near, object)];
+    if (!gari__may_be_touched(pass, object))
+        return NULL;
     struct gari__block *block = gari__block_of(object);
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
