@@ -101,9 +101,14 @@ static bool may_deliver(const struct gari__object_thread *self)
            !self->heap.thread.shared && !gari__in_section();
 }
 
+bool gari__events_any(void)
+{
+    return gari__load_relaxed(&events.noted) != gari__load_relaxed(&events.delivered);
+}
+
 bool gari__events_deliver(struct gari__object_thread *self)
 {
-    if (gari__load_relaxed(&events.noted) == gari__load_relaxed(&events.delivered))
+    if (!gari__events_any())
         return false;
     if (!may_deliver(self))
         return true;

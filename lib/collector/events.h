@@ -14,6 +14,9 @@ bool gari__events_start(int generation, bool asked);
 /* Notes the stop of a collection whose start was. */
 void gari__events_stop(const gari_collection *collection, bool asked);
 
+/* Whether something is noted that has not been delivered. */
+bool gari__events_any(void);
+
 /* Calls the callbacks for what is noted, unless another thread is at it, or the caller is in a read
  * section or a callback. Returns whether something is left (a hint). Without any lock. */
 bool gari__events_deliver(struct gari__object_thread *self);

@@ -13,8 +13,10 @@
 
 #include <sched.h>
 
-/* About 20 microseconds of a mutator's time. */
+/* About 10 microseconds of a mutator's time, more where memory is far, */
 #define HELP_BUDGET 512u
+/* and how long it goes on. */
+#define HELP_NS 20000u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
 /* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
@@ -51,15 +53,46 @@ static void note_help(uint64_t begin)
     gari__fetch_add_relaxed(&gari__collector.helped, 1);
 }
 
-/* Twice as many edges as have been allocated since the last time, if those objects have nothing else. */
-static size_t help_budget(struct gari__object_thread *self)
+/* Three times as many edges as have been allocated, if those objects have nothing else: somewhat more than
+ * it takes to collect them. What a slice had no time for is still owed in the next. */
+#define EDGES_EACH 3u
+#define MOST_OWED 16384u
+
+static uint64_t edges_owed(struct gari__object_thread *self, uint64_t allocated)
 {
+    uint64_t edges = EDGES_EACH * (allocated - self->help_mark) / sizeof(gari_slot);
+    return edges < MOST_OWED ? edges : MOST_OWED;
+}
+
+/* Works off what the thread owes, one part at least, as long as it may. The collector's lock is held. */
+static enum gari__slice work_off(struct gari__object_thread *self, uint64_t *ticket)
+{
+    uint64_t begin = gari__now_ns();
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
-    uint64_t edges = 2 * (allocated - self->help_mark) / sizeof(gari_slot);
-    self->help_mark = allocated;
-    return edges < HELP_BUDGET           ? HELP_BUDGET
-           : edges < GARI__WORKER_BUDGET ? edges
-                                         : GARI__WORKER_BUDGET;
+    uint64_t owed = edges_owed(self, allocated);
+    enum gari__slice slice;
+    do {
+        slice = gari__drive_slice(self, HELP_BUDGET, true, false, ticket);
+        owed -= owed < HELP_BUDGET ? owed : HELP_BUDGET;
+        /* A callback that is to hear of a pass does so before more is done. */
+    } while (slice == GARI__SLICE_WORKED && owed > 0 && !gari__events_any() &&
+             gari__now_ns() - begin < HELP_NS);
+    if (slice != GARI__SLICE_WORKED)
+        owed = 0;
+    self->help_mark = allocated - owed * sizeof(gari_slot) / EDGES_EACH;
+    return slice;
+}
+
+/* A bounded moment. Sleeping takes longer than that. */
+static void wait_for_grace(uint64_t ticket)
+{
+    if (!gari__grace_has_thread()) {
+        gari__grace_wait(ticket, HELP_WAIT_NS);
+        return;
+    }
+    uint64_t begin = gari__now_ns();
+    while (!gari__grace_passed(ticket) && gari__now_ns() - begin < HELP_WAIT_NS)
+        sched_yield();
 }
 
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
@@ -80,12 +113,12 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
         sched_yield();
         now = gari__now_ns();
     }
-    enum gari__slice slice = gari__drive_slice(self, help_budget(self), true, false, &ticket);
+    enum gari__slice slice = work_off(self, &ticket);
     gari__collector_unlock();
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
     if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
         (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
-        gari__grace_wait(ticket, HELP_WAIT_NS);
+        wait_for_grace(ticket);
     note_help(begin);
     gari__worker_remind();
     if (gari__events_deliver(self))
@@ -142,7 +175,7 @@ void gari__upcall_allocated(struct gari__object_thread *self)
             gari__worker_kick();
         if (!alone && debt < 2 * OUTRUN_BYTES)
             slow_down(debt);
-        else /* about 32 edges of work for each small object: more than it costs */
+        else
             help_collect(self, debt);
     } else if (!open) {
         gari__worker_kick();

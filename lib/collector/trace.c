@@ -155,6 +155,9 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     }
 }
 
+/* A block's descriptor and its lists, in edges: they are in no cache when an old heap is rewired. */
+#define BLOCK_COST 4u
+
 /* Enters the candidates of one block, from pass->slot on, up to its end or that of the budget; notes
  * whether it keeps young ones, old ones. */
 static size_t seed_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
@@ -215,7 +218,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
             gari__seeds_release(block);
         pass->slot = 0;
         pass->keeps_young = pass->keeps_old = false;
-        budget -= budget > 0;
+        budget -= BLOCK_COST < budget ? BLOCK_COST : budget;
     }
     if (!pass->block) {
         pass->seeded = pass->blocks;
