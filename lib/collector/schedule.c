@@ -284,8 +284,8 @@ uint64_t gari__schedule_debt(void)
     /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
      * began: the old pass lags. */
     uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t left = 3 * gari__load_relaxed(&schedule->whole_live) / 2;
-    uint64_t begun = 6 * gari__load_relaxed(&schedule->old_began) / 5;
+    uint64_t left = 7 * gari__load_relaxed(&schedule->whole_live) / 5;
+    uint64_t begun = 8 * gari__load_relaxed(&schedule->old_began) / 7;
     uint64_t expected = (left > begun ? left : begun) + GROWTH_SLACK;
     if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
         debt = live - expected;
