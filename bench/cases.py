@@ -190,6 +190,7 @@ GIANT = Workload(
     + [python("giant.py", limit=1)],
     [Figure("drop_us", "the drop, us", "lower"),
      Figure("longest_us", "longest call from then on, us", "lower"),
+     Figure("longest_kept_us", "longest until all is gone, without preemption, us", "lower"),
      Figure("p9999_us", "p99.99 of them, us", "lower"),
      Figure("noise_max_us", "longest before the drop (noise), us", "lower"),
      Figure("gone_after_ms", "all taken apart after, ms", "lower")], "longest_us",

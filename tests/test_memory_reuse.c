@@ -146,6 +146,27 @@ Test(memory_reuse, heap_bytes_agree_with_what_the_process_uses, .disabled = SANI
     assert_nothing_left();
 }
 
+/* Segments with small pages go back in pieces, each time when something is freed. Of all of them no more
+ * stays than one that is kept, one on its way, and the tables. */
+Test(memory_reuse, a_small_heap_goes_back_to_the_system_in_pieces, .disabled = SANITIZED)
+{
+    use_manual_mode();
+    const size_t number = 350000;
+    struct node **node = calloc(number, sizeof *node);
+    memset(node, 1, number * sizeof *node);
+    gari_decref(new_node(&node_type, 0));
+    uint64_t resident = resident_bytes();
+    for (int round = 0; round < 3; round++) {
+        make(node, number);
+        cr_assert(resident_bytes() > resident + 12 * MEGABYTE);
+        drop(node, number);
+        settle();
+        assert_at_most(resident_bytes(), resident + 6 * MEGABYTE);
+    }
+    free(node);
+    assert_nothing_left();
+}
+
 struct small {
     gari_object header;
     long value;

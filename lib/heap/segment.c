@@ -16,6 +16,7 @@ static struct gari__segment *segments;
 static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
+static struct gari__segment *leaving;   /* empty, off the list, and goes back piece by piece */
 static struct gari__segment *walk_next; /* where a walk in progress goes on */
 /* A walk writes, who keeps walks out reads. A walk that waits goes first. */
 static pthread_rwlock_t walks = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
@@ -86,8 +87,10 @@ static struct gari__segment *map_segment(size_t size)
     struct gari__segment *segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
     if (!segment)
         return NULL;
-    if (gari__load_relaxed(&bytes) >= HUGE_FROM)
+    bool huge = gari__load_relaxed(&bytes) >= HUGE_FROM;
+    if (huge) /* before anything is written there */
         gari__memory_huge(segment, size);
+    segment->huge = huge;
     gari__lsan_root(segment, size);
     note_place(segment, true);
     segment->mapped = size;
@@ -101,7 +104,7 @@ static struct gari__segment *map_segment(size_t size)
     return segment;
 }
 
-static void unmap_segment(struct gari__segment *segment)
+static void unlink_segment(struct gari__segment *segment)
 {
     if (walk_next == segment)
         walk_next = segment->next;
@@ -115,7 +118,21 @@ static void unmap_segment(struct gari__segment *segment)
     gari__lsan_unroot(segment, segment->mapped);
     /* Another mapping may come to lie here, one that is not ours. */
     gari__asan_unpoison(segment, segment->mapped);
-    gari__memory_unmap(segment, segment->mapped);
+}
+
+/* Gives back some of what is leaving: twice as much as has just been freed, so that it does not pile up. */
+static void return_pieces(size_t freed)
+{
+    for (size_t left = 2 * freed; leaving && left > 0;) {
+        struct gari__segment *segment = leaving;
+        /* A huge page is given back at once, or broken up first. */
+        size_t piece = segment->huge || segment->mapped < left ? segment->mapped : left;
+        left -= piece < left ? piece : left;
+        segment->mapped -= piece;
+        if (segment->mapped == 0)
+            leaving = segment->next;
+        gari__memory_unmap((char *)segment + segment->mapped, piece);
+    }
 }
 
 static void account(size_t now)
@@ -179,17 +196,22 @@ void gari__run_free(char *run, size_t pages)
     gari__mutex_lock(&lock);
     account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
     if (segment->for_one) {
-        unmap_segment(segment);
+        unlink_segment(segment);
+        gari__memory_unmap(segment, segment->mapped);
     } else {
         mark_run(segment, (size_t)(run - (char *)segment) >> GARI__PAGE_SHIFT, pages, false, NULL);
         segment->free_pages += (uint32_t)pages;
         segment->longest_free = segment->free_pages;
         if (segment->free_pages == GARI__PAGES - 1) {
-            if (empty_segments > 0)
-                unmap_segment(segment);
-            else
+            if (empty_segments > 0) {
+                unlink_segment(segment);
+                segment->next = leaving;
+                leaving = segment;
+            } else {
                 empty_segments++;
+            }
         }
+        return_pieces(pages * GARI__PAGE_SIZE);
     }
     gari__mutex_unlock(&lock);
 }

@@ -3,7 +3,8 @@
  * The first page of a segment is its header. Its map leads from any object to its block: clear the
  * low bits of the address, index by page. An object too large to share has a segment of its own,
  * longer than two megabytes, and begins within its first two. A segment without a run in use goes
- * back to the system, but for one that is kept so that a heap at its edge does not map and unmap. */
+ * back to the system, but for one that is kept so that a heap at its edge does not map and unmap. It goes
+ * in pieces if it has small pages, for the system takes 200 microseconds for two megabytes of those. */
 #ifndef GARI_HEAP_SEGMENT_H
 #define GARI_HEAP_SEGMENT_H
 
@@ -24,6 +25,7 @@ struct gari__segment {
     struct gari__segment *next, *prev;
     size_t mapped;
     bool for_one; /* mapped for a single long run, and goes with it */
+    bool huge;    /* huge pages have been asked for */
     uint32_t free_pages;
     uint32_t longest_free; /* never less than the longest free run */
 };
