@@ -3,6 +3,7 @@
 #ifndef GARI_COLLECTOR_WALK_H
 #define GARI_COLLECTOR_WALK_H
 
+#include "concurrency/fatal.h"
 #include "concurrency/word.h"
 #include "lib/collector/pass.h"
 #include "lib/object/count.h"
@@ -40,7 +41,13 @@ static inline const struct gari__shape *gari__come_near(struct gari__pass *pass,
 static inline bool gari__may_be_touched(const struct gari__pass *pass, const gari_object *object)
 {
     uintptr_t window = (uintptr_t)object >> GARI__WINDOW_SHIFT;
-    return pass->windows[window % GARI__WINDOWS / 64] >> (window % 64) & 1;
+    bool noted = pass->windows[window % GARI__WINDOWS / 64] >> (window % 64) & 1;
+#ifdef GARI_PERTURB
+    /* What is not a pointer to an object is to be met here too. */
+    if (gari__load_relaxed(&gari__block_of(object)->scratch[pass->which]) && !noted)
+        gari__fatal("gari: a touched block at %p is not noted", (const void *)object);
+#endif
+    return noted;
 }
 
 /* The object's scratch word, or NULL when its block has none. */
