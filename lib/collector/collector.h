@@ -6,7 +6,7 @@
 
 /* Memory that is allocated between two young collections when they would otherwise follow each other
  * too closely. */
-#define GARI__NURSERY_BYTES ((uint64_t)1 << 20)
+#define GARI__NURSERY_BYTES ((uint64_t)1 << 19)
 #define GARI__YOUNG_INTERVAL_NS 10000000u
 /* A candidate older than this is collected whether or not anything grows. Its age is known in steps
  * of a tick: each begins an epoch. */

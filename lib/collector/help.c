@@ -18,7 +18,7 @@
 /* and how long it goes on. */
 #define HELP_NS 20000u
 /* So much allocated since a young collection was due: the collector is outrun. */
-#define OUTRUN_BYTES (2 * GARI__NURSERY_BYTES)
+#define OUTRUN_BYTES (4 * GARI__NURSERY_BYTES)
 /* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
 #define LIMBO_BUDGET 1024u
 #define HELP_EVERY 16
