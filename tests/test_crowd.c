@@ -13,13 +13,6 @@ TestSuite(crowd, .timeout = 120);
 
 static long all_processors; /* in hundredths of one */
 
-static void count_processors(void)
-{
-    cpu_set_t set;
-    cr_assert(sched_getaffinity(0, sizeof set, &set) == 0);
-    all_processors = 100L * CPU_COUNT(&set);
-}
-
 /* ---- What is a crowd ---------------------------------------------------------------------- */
 
 static struct {
@@ -45,7 +38,9 @@ static uint64_t own_ns(void)
 static void begin(void)
 {
     use_manual_mode();
-    count_processors();
+    cpu_set_t set;
+    cr_assert(sched_getaffinity(0, sizeof set, &set) == 0);
+    all_processors = 100L * CPU_COUNT(&set);
     answer_clock(CLOCK_MONOTONIC, wall_ns);
     answer_clock(CLOCK_PROCESS_CPUTIME_ID, all_ns);
     answer_clock(CLOCK_THREAD_CPUTIME_ID, own_ns);
@@ -141,16 +136,6 @@ Test(crowd, is_forgotten_with_the_background_thread)
 static __thread bool is_test;
 static bool helping; /* atomically */
 
-static uint64_t all_busy(void)
-{
-    return system_clock(CLOCK_MONOTONIC) * (uint64_t)all_processors / 100;
-}
-
-static uint64_t never_ran(void)
-{
-    return 0;
-}
-
 /* The background thread asks in each of its turns, before it sees whether somebody else has done a slice since
  * the last one. */
 static uint64_t time_goes_by(void)
@@ -188,12 +173,10 @@ static bool has_turned(void *turns)
  * time. */
 static void begin_in_a_crowd(void)
 {
-    count_processors();
     is_test = true;
     helping = true;
     answer_clock(CLOCK_MONOTONIC, time_goes_by);
-    answer_clock(CLOCK_PROCESS_CPUTIME_ID, all_busy);
-    answer_clock(CLOCK_THREAD_CPUTIME_ID, never_ran);
+    fill_all_processors();
     use_mode(GARI_MODE_BACKGROUND);
     gari_disable();
     make_garbage_ring(&node_type, 2); /* for which the thread wakes now and then */

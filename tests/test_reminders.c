@@ -57,23 +57,10 @@ static void drop_unheard(struct node *ring)
     cr_assert(gari__candidates_any());
 }
 
-/* A ring without candidates: nothing is counted down. */
-static struct node *young_ring(void)
-{
-    struct node *last = new_node(&node_type, 0), *first = last;
-    for (size_t i = 1; i < LENGTH; i++) {
-        struct node *node = new_node(&node_type, (long)i);
-        gari_init(&node->next, first);
-        first = node;
-    }
-    gari_init(&last->next, gari_incref(first));
-    return first;
-}
-
-/* The same of generation 2. */
+/* Of generation 2. */
 static struct node *old_ring(void)
 {
-    struct node *ring = young_ring();
+    struct node *ring = new_still_ring(&node_type, LENGTH);
     gari_collect(2);
     assert_equal(gari_generation(ring), 2);
     return ring;
@@ -101,17 +88,6 @@ Test(reminders, come_with_a_collection_that_leaves_candidates)
     end();
 }
 
-/* As many processors as there can be. */
-static uint64_t all_busy(void)
-{
-    return system_clock(CLOCK_MONOTONIC) * 1024;
-}
-
-static uint64_t never_ran(void)
-{
-    return 0;
-}
-
 static bool crowded(void *unused)
 {
     (void)unused;
@@ -121,14 +97,13 @@ static bool crowded(void *unused)
 /* In a crowd whoever allocates does the slices, and wakes nobody for them. */
 Test(reminders, come_with_a_slice_of_a_thread_that_allocates)
 {
-    answer_clock(CLOCK_PROCESS_CPUTIME_ID, all_busy);
-    answer_clock(CLOCK_THREAD_CPUTIME_ID, never_ran);
+    fill_all_processors();
     begin();
     make_garbage_ring(&node_type,
                       2); /* for which the thread wakes now and then, and sees the crowd */
     cr_assert(wait_until(crowded, NULL, SECONDS));
     struct node *ring = old_ring();
-    struct node *young = young_ring();
+    struct node *young = new_still_ring(&node_type, LENGTH);
     drop_unheard(young);
     gari_enable();
     uint64_t helped = gari__load_relaxed(&gari__collector.helped);
