@@ -1,13 +1,11 @@
-/* A pass over everything for the sake of candidates that have waited long, though nothing grows, takes a
- * twentieth of the time (GARI__PATIENCE_SHARE): after each slice it rests for nineteen times as long as that
- * took of a processor. The clocks are the test's. */
+/* When old objects are looked at, and how much of the time that takes. The clocks are the test's. */
 #include "concurrency/grace.h"
 #include "lib/collector/collector.h"
 #include "lib/object/self.h"
 #include "tests/clocks.h"
 #include "tests/support.h"
 
-TestSuite(patience, .timeout = 60);
+TestSuite(pacing, .timeout = 60);
 
 #define MS UINT64_C(1000000)
 /* What each slice takes of a processor, and the rest that follows. */
@@ -15,6 +13,12 @@ TestSuite(patience, .timeout = 60);
 #define REST (19 * SLICE)
 #define BUDGET 64
 #define LENGTH ((size_t)BUDGET * 40)
+
+/* ---- Patience ----------------------------------------------------------------------------- */
+
+/* A pass over everything for the sake of candidates that have waited long, though nothing grows, takes a
+ * twentieth of the time (GARI__PATIENCE_SHARE): after each slice it rests for nineteen times as long as that
+ * took of a processor. */
 
 static struct {
     uint64_t wall, cpu;
@@ -96,7 +100,7 @@ static bool guesses(void)
     return old->phase != GARI__IDLE && !gari__pass_in_proof(old);
 }
 
-Test(patience, rests_nineteen_times_as_long_as_it_has_worked)
+Test(pacing, of_patience_rests_nineteen_times_as_long_as_it_has_worked)
 {
     struct node *ring = begin(false);
     size_t slices = 1;
@@ -117,7 +121,7 @@ Test(patience, rests_nineteen_times_as_long_as_it_has_worked)
 }
 
 /* Of a busy machine the time that counts is that of the processor. */
-Test(patience, takes_a_twentieth_of_the_time_at_most)
+Test(pacing, of_patience_takes_a_twentieth_of_the_time_at_most)
 {
     struct node *ring = begin(false);
     size_t slices = 1;
@@ -130,7 +134,7 @@ Test(patience, takes_a_twentieth_of_the_time_at_most)
     end(ring);
 }
 
-Test(patience, rests_in_no_proof)
+Test(pacing, of_patience_rests_in_no_proof)
 {
     begin(true);
     size_t slices = 0;
@@ -149,7 +153,7 @@ Test(patience, rests_in_no_proof)
     end(NULL);
 }
 
-Test(patience, is_over_when_the_heap_has_grown_by_a_quarter)
+Test(pacing, of_patience_is_over_when_the_heap_has_grown_by_a_quarter)
 {
     struct node *ring = begin(false);
     assert_equal(drive(false), GARI__SLICE_RESTS);
@@ -163,11 +167,101 @@ Test(patience, is_over_when_the_heap_has_grown_by_a_quarter)
     end(ring);
 }
 
-Test(patience, is_not_for_who_asks)
+Test(pacing, of_patience_is_not_for_who_asks)
 {
     struct node *ring = begin(false);
     assert_equal(drive(false), GARI__SLICE_RESTS);
     while (old->phase != GARI__IDLE)
         assert_equal(drive(true), GARI__SLICE_WORKED);
     end(ring);
+}
+
+/* ---- The younger of the old --------------------------------------------------------------- */
+
+static uint64_t examined(int generation)
+{
+    return stats_now().generation[generation].examined;
+}
+
+/* Of what dies when it has outlived generation 1 some is found while nothing grows, and the graph that it refers
+ * to is not walked for that. */
+Test(pacing, of_a_heap_that_does_not_grow_looks_at_the_younger_of_the_old)
+{
+    enum { ROUNDS = 40 };
+    use_manual_mode();
+    gari_set_threshold(1, 1, 1);
+    struct node *graph = new_still_ring(&node_type, LENGTH);
+    gari_collect(2);
+    uint64_t before = examined(2);
+    ns.wall = system_clock(CLOCK_MONOTONIC);
+    answer_clock(CLOCK_MONOTONIC, wall_ns);
+    _Static_assert(ROUNDS * GARI__YOUNG_INTERVAL_NS < GARI__PATIENCE_NS / 2, "nobody is impatient");
+    struct node *rings[ROUNDS];
+    int dropped = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        rings[round] = new_still_ring(&watched_type, 2);
+        gari_store(&rings[round]->any, graph);
+        while (dropped < round && gari_generation(rings[dropped]) == 2)
+            gari_decref(rings[dropped++]);
+        ns.wall += GARI__YOUNG_INTERVAL_NS;
+        while (drive(false) != GARI__SLICE_IDLE)
+            continue;
+    }
+    cr_assert(stats_now().generation[2].collections > 1);
+    cr_assert(disposed_count() > 0);
+    assert_at_most(examined(2) - before, LENGTH / 2);
+    answer_clock(CLOCK_MONOTONIC, NULL);
+    while (dropped < ROUNDS)
+        gari_decref(rings[dropped++]);
+    gari_decref(graph);
+    gari_collect(2);
+    assert_nothing_left();
+}
+
+/* ---- A pass over the old that lags -------------------------------------------------------- */
+
+/* Garbage, and the first step of a pass that looks for it. */
+static void open_old(void)
+{
+    use_manual_mode();
+    gari_set_threshold(1000000, 10, 10);
+    struct node *ring = new_still_ring(&watched_type, LENGTH);
+    gari_collect(2);
+    gari_decref(ring);
+    gari_step(1);
+    cr_assert(old->phase != GARI__IDLE);
+}
+
+Test(pacing, of_a_pass_may_take_so_long_that_stamps_overtake_it)
+{
+    open_old();
+    uint64_t passes = stats_now().generation[2].collections;
+    for (unsigned i = 0; i <= 2 * GARI__RESTAMP_EVERY; i++)
+        gari_collect(0);
+    while (old->phase != GARI__IDLE)
+        gari_step(1000);
+    assert_equal(stats_now().generation[2].collections, passes + 1);
+    assert_heap_sound();
+    gari_collect(2);
+    assert_equal(disposed_count(), LENGTH);
+    assert_nothing_left();
+}
+
+/* Young collections go on meanwhile; that they keep up is no reason to let the heap grow. */
+Test(pacing, of_those_who_allocate_goes_by_a_heap_that_outgrows_an_old_pass)
+{
+    enum { TEXTS = 40, BYTES = 1 << 20 };
+    open_old();
+    gari_object *texts[TEXTS];
+    for (int i = 0; i < TEXTS; i++)
+        texts[i] = gari_new_items(&text_type, BYTES);
+    gari_collect(0);
+    cr_assert(gari__schedule_debt() > (TEXTS / 2) * BYTES);
+    while (old->phase != GARI__IDLE)
+        gari_step(1000);
+    assert_equal(gari__schedule_debt(), 0);
+    for (int i = 0; i < TEXTS; i++)
+        gari_decref(texts[i]);
+    gari_collect(2);
+    assert_nothing_left();
 }
