@@ -225,6 +225,18 @@ struct node *new_ring(const gari_type *type, size_t length)
     return new_ring_of(type, length, false);
 }
 
+struct node *new_still_ring(const gari_type *type, size_t length)
+{
+    struct node *last = new_node(type, (long)length - 1), *first = last;
+    for (size_t i = length - 1; i > 0; i--) {
+        struct node *node = new_node(type, (long)i - 1);
+        gari_init(&node->next, first);
+        first = node;
+    }
+    gari_init(&last->next, gari_incref(first));
+    return first;
+}
+
 struct node *new_double_ring(const gari_type *type, size_t length)
 {
     return new_ring_of(type, length, true);

@@ -154,6 +154,9 @@ struct vec *new_vec(size_t length);
  * Dropping what is returned makes the whole ring garbage. */
 struct node *new_ring(const gari_type *type, size_t length);
 
+/* The same; none of its objects is a candidate. */
+struct node *new_still_ring(const gari_type *type, size_t length);
+
 /* The same linked by next and prev. */
 struct node *new_double_ring(const gari_type *type, size_t length);
 

@@ -8,6 +8,10 @@
 
 #include <unistd.h>
 
+#ifndef EMULATED
+#define EMULATED 0
+#endif
+
 struct reader {
     struct gate in, out;
 };
@@ -152,4 +156,53 @@ Test(look, threads_come_and_go)
     for (size_t i = 0; i < SCALED(2000); i++)
         run_in_thread(one_section, NULL);
     cr_assert(gari__grace_look(gari__grace_note()));
+}
+
+/* More than are looked at, at a time: from then on grace periods are liburcu's. */
+#define MANY 520
+
+struct crowd {
+    struct gate out;
+    unsigned inside; /* atomically */
+};
+
+static void *stay_after_section(void *arg)
+{
+    struct crowd *crowd = arg;
+    gari_read_begin();
+    gari_read_end();
+    gari__fetch_add_acq_rel(&crowd->inside, 1);
+    gate_wait(&crowd->out);
+    return NULL;
+}
+
+static bool are_inside(void *crowd)
+{
+    return gari__load_acquire(&((struct crowd *)crowd)->inside) == MANY;
+}
+
+Test(look, is_liburcus_where_there_are_too_many_threads, .timeout = 120,
+     .disabled = EMULATED || THREAD_SANITIZED)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    gari_decref(new_leaf(1));
+    struct crowd crowd = {.out = GATE_CLOSED};
+    static pthread_t threads[MANY];
+    for (int i = 0; i < MANY; i++)
+        threads[i] = start_thread(stay_after_section, &crowd);
+    cr_assert(wait_until(are_inside, &crowd, 60));
+    struct reader reader;
+    pthread_t thread = start_reader(&reader);
+    uint64_t ticket = gari__grace_note();
+    for (int i = 0; i < 3; i++)
+        cr_assert(!gari__grace_look(ticket));
+    end_reader(&reader, thread);
+    cr_assert(wait_until(looks_over, &ticket, 60));
+    make_garbage_ring(&watched_type, 1000);
+    gari_collect(2);
+    assert_equal(disposed_count(), 1001);
+    gate_open(&crowd.out);
+    for (int i = 0; i < MANY; i++)
+        join_thread(threads[i]);
+    assert_nothing_left();
 }
