@@ -2,6 +2,7 @@
 #include "tests/support.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,6 +333,57 @@ Test(garbage, whose_traverse_fails_once_keeps_what_it_reaches)
         settle();
         assert_equal(disposed_count(), 3 * fails_at);
         assert_heap_sound();
+    }
+    assert_nothing_left();
+}
+
+/* And at every call after that; from some call on it names less than before. */
+static int forgets_at;
+
+static void forgetful_traverse(void *self, gari_visit visit, void *arg)
+{
+    struct node *node = self;
+    GARI_VISIT(&node->next, visit, arg);
+    if (++traversed < forgets_at)
+        GARI_VISIT(&node->prev, visit, arg);
+    if (traversed >= fails_at)
+        gari_traverse_failed(self);
+}
+
+static const gari_type forgetful_type = GARI_TYPE(struct node, .traverse = forgetful_traverse);
+
+static void forget(void)
+{
+    struct node *node = new_hesitant(&forgetful_type);
+    long disposed = disposed_count();
+    traversed = 0;
+    gari_decref(gari_incref(node));
+    gari_decref(node);
+    gari_collect(2);
+    if (gari_garbage_count() == 1) {
+        /* It is there, and so is what it refers to. */
+        assert_equal(disposed_count(), disposed);
+        gari_read_begin();
+        assert_equal(ring_length(gari_borrow(&node->prev)), 3);
+        gari_read_end();
+        gari_store(&node->next, NULL);
+    }
+    fails_at = forgets_at = INT_MAX;
+    gari_garbage_clear();
+    settle();
+    assert_equal(disposed_count(), disposed + 3);
+    assert_heap_sound();
+}
+
+Test(garbage, whose_traverse_names_less_each_time_keeps_what_it_reaches)
+{
+    use_manual_mode();
+    for (int at = 1; at <= CALLS; at++) {
+        for (int until = at; until <= CALLS; until++) {
+            fails_at = at;
+            forgets_at = until + 1;
+            forget();
+        }
     }
     assert_nothing_left();
 }

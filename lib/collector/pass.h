@@ -34,6 +34,8 @@
 #define GARI__REACHED ((uint32_t)1 << 31)
 #define GARI__LIVE ((uint32_t)1 << 30)
 #define GARI__MEMBER ((uint32_t)1 << 29)
+/* Of a member: an object whose traverse has failed has named it in V2. */
+#define GARI__NAMED GARI__LIVE
 #define GARI__SEED ((uint32_t)1 << 28)
 /* Its traverse has failed: must not be taken apart while others refer to it. */
 #define GARI__STUCK ((uint32_t)1 << 27)
@@ -142,7 +144,10 @@ struct gari__pass {
     bool members_full; /* SCAN: there was no room for one more */
     bool demoted;      /* SCAN has found a member to be live after all */
     bool failed;       /* in this round of the proof */
-    bool counted;      /* V2 is over, and no grace period has begun: see compact in proof.c; */
+    bool
+        hesitant; /* V2: an object's traverse has failed for the first time; what it named is not marked */
+    bool names;     /* V2: what the object in hand refers to is to be marked as named */
+    bool counted;   /* V2 is over, and no grace period has begun: see compact in proof.c; */
     bool recount;   /* but what has left the set may have edges into it that nobody has looked at */
     bool may_sweep; /* young: if the candidates' blocks allow it */
     bool swept;     /* it has */
@@ -165,8 +170,9 @@ struct gari__pass {
     struct gari__finalize_set *set; /* where they go */
     struct gari__callback *calls;   /* to be queued at the end */
     uint64_t ticket;
-    uint64_t looked_ns; /* when the last look at all the words began */
-    size_t look;        /* how far the look in progress is; member_count: there is none */
+    uint64_t looked_ns;        /* when the last look at all the words began, */
+    uint64_t looked_before_ns; /* and the one before it */
+    size_t look;               /* how far the look in progress is; member_count: there is none */
 
     uint64_t begun_ns;
     uint64_t live_bytes; /* when it began */

@@ -47,7 +47,7 @@ static void begin_v2(struct gari__pass *pass)
     GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
     pass->matched = 0;
-    pass->outgoing = pass->counted = pass->recount = false;
+    pass->outgoing = pass->counted = pass->recount = pass->hesitant = false;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
@@ -192,7 +192,7 @@ static size_t v1(struct gari__pass *pass, size_t budget)
         if (gari__is_counted(member->word) && !(member->word & GARI__IMMORTAL) &&
             count <= GARI__NUMBER_MASK) {
             /* Of what has been aside, less the reference that is ours. */
-            *state = (*state & ~GARI__NUMBER_MASK) | ((uint32_t)count - pass->held);
+            *state = (*state & ~(GARI__NUMBER_MASK | GARI__NAMED)) | ((uint32_t)count - pass->held);
             pass->words |= member->word;
             pass->member++;
         } else {
@@ -207,9 +207,8 @@ static size_t v1(struct gari__pass *pass, size_t budget)
 }
 
 /* One reference of the target is accounted for. */
-static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void subtract(struct gari__pass *pass, gari_slot *slot, bool named)
 {
-    struct gari__pass *pass = arg;
     GARI_PERTURB_EACH("proof.v2");
     GARI_PERTURB_STEP(V2_EDGE);
     gari_object *target = gari__load_acquire(&slot->pointer);
@@ -220,6 +219,8 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
         pass->outgoing = true;
         return;
     }
+    if (named)
+        *state |= GARI__NAMED;
     if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
         /* More edges than references: threads are at work here. */
         pass->matched--;
@@ -229,6 +230,26 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
     }
     if ((--*state & GARI__NUMBER_MASK) == 0)
         pass->matched++;
+}
+
+static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
+{
+    subtract(arg, slot, false);
+}
+
+/* The same where some members' traverse has failed. Their next call need not name what this one does: it is
+ * marked, to be spared with them. */
+static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
+{
+    struct gari__pass *pass = arg;
+    subtract(pass, slot, pass->names);
+}
+
+static gari_object *next_naming(struct gari__pass *pass)
+{
+    gari_object *object = gari__member_next(pass);
+    pass->names = object && (*gari__scratch_at(pass, object) & GARI__STUCK);
+    return object;
 }
 
 /* Mutant: V1's look is taken when V2 comes to the member. */
@@ -249,12 +270,19 @@ static size_t v2(struct gari__pass *pass, size_t budget)
 {
     if (GARI_MUTANT(INTERLEAVED_V1))
         budget = gari__walk(pass, budget, reread_next, subtract_edge);
+    else if (pass->sift)
+        budget = gari__walk(pass, budget, next_naming, subtract_named);
     else
         budget = gari__walk(pass, budget, gari__member_next, subtract_edge);
-    if (budget > 0) {
-        GARI_PERTURB_STEP(V2_END);
+    if (budget == 0)
+        return 0;
+    GARI_PERTURB_STEP(V2_END);
+    if (!pass->hesitant)
         end_phase(pass, GARI__V3);
-    }
+    else if (pass->failed)
+        begin_shrink(pass); /* which comes to V1 too */
+    else
+        begin_again(pass);
     return budget;
 }
 
@@ -393,15 +421,21 @@ static size_t rc(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-/* Between V1 and RC, every second or so: a look at all the words, in slices. */
+/* Between V1 and RC, every second or so: a look at all the words, in slices. If those are so rare that it ends
+ * too long after the look before it began, a version may have wrapped between the two. */
 static size_t look_again(struct gari__pass *pass, size_t budget)
 {
     if (pass->look == pass->member_count) {
         pass->look = 0;
+        pass->looked_before_ns = pass->looked_ns;
         pass->looked_ns = gari__now_ns();
     }
-    if (recheck(pass, &pass->look, &budget) && pass->failed)
+    if (!recheck(pass, &pass->look, &budget))
+        return budget;
+    if (pass->failed)
         begin_shrink(pass);
+    else if (gari__now_ns() - pass->looked_before_ns > LOOK_LIMIT_NS)
+        begin_again(pass);
     return budget;
 }
 

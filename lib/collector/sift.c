@@ -5,7 +5,7 @@
  * CPython.)
  *
  * What may not be taken apart (its type forbids it, or its traverse failed) is spared, with all that
- * it reaches; the rest is still garbage, for nothing that is spared refers to it. The proof stays open
+ * it reaches, or has named when V2 asked; the rest is still garbage, for nothing that is spared refers to it. The proof stays open
  * meanwhile, but of what is spared the words may change: nobody else's verdict hangs on them. */
 #include "lib/collector/collector.h"
 #include "lib/collector/debug.h"
@@ -25,6 +25,7 @@ void gari_traverse_failed(const void *object)
         bool late = pass->phase == GARI__SPARE_REACHED || pass->phase == GARI__SPLIT;
         pass->out_of_memory |= late && state && !(*state & GARI__STUCK);
         if (state) {
+            pass->hesitant |= !(*state & GARI__STUCK);
             *state |= GARI__STUCK;
             pass->sift = true;
         }
@@ -51,10 +52,10 @@ static size_t spare(struct gari__pass *pass, size_t budget)
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
         uint32_t *state = gari__scratch_at(pass, object);
-        if (is_stuck(object, *state)) {
+        bool stuck = is_stuck(object, *state);
+        pass->stuck += stuck;
+        if (stuck || (*state & GARI__NAMED))
             spare_member(pass, object, state);
-            pass->stuck++;
-        }
     }
     if (pass->member == pass->member_count) {
         pass->phase = GARI__SPARE_REACHED;

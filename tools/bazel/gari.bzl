@@ -79,8 +79,12 @@ def gari_test(name, srcs = None, deps = [], extra_linkopts = [], **kwargs):
         name = name,
         srcs = srcs or [name + ".c"],
         copts = COPTS,
-        # -rdynamic lets Criterion's sandbox find the rand_r of tsan_arena.c.
-        linkopts = ["-lcriterion"] + select({
+        # -rdynamic lets Criterion's sandbox find the rand_r of tsan_arena.c. Criterion finds its tests in a
+        # section that nothing refers to: without it a program of -c opt has none.
+        linkopts = [
+            "-lcriterion",
+            "-Wl,--no-gc-sections",
+        ] + select({
             "//tools/bazel:tsan": ["-rdynamic"],
             "//conditions:default": [],
         }) + extra_linkopts,
