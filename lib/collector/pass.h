@@ -126,10 +126,10 @@ struct gari__pass {
     bool out_of_memory;                   /* give up, keep the candidates */
     bool memory_short;                    /* some table could not grow; see tables.c */
     bool keeps_young, keeps_old;          /* SEEDING: so far, the block does */
-    bool spilled;   /* GATHER: for want of room some objects are not in the queue */
-    bool undecided; /* some members were given up */
-    bool outgoing;  /* V2 has found edges that leave the set; a hint */
-    bool tagged;    /* the weak references to members carry tags */
+    bool spilled;    /* GATHER: for want of room some objects are not in the queue */
+    bool undecided;  /* some members were given up */
+    size_t outgoing; /* edges that V2 has found to leave the set; a hint */
+    bool tagged;     /* the weak references to members carry tags */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;

@@ -47,7 +47,8 @@ static void begin_v2(struct gari__pass *pass)
     GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
     pass->matched = 0;
-    pass->outgoing = pass->counted = pass->recount = pass->hesitant = false;
+    pass->outgoing = 0;
+    pass->counted = pass->recount = pass->hesitant = false;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
 
@@ -216,7 +217,7 @@ static GARI__INLINE void subtract(struct gari__pass *pass, gari_slot *slot, bool
         return;
     uint32_t *state = gari__scratch_at(pass, target);
     if (!state || !(*state & GARI__MEMBER)) {
-        pass->outgoing = true;
+        pass->outgoing++;
         return;
     }
     if (named)

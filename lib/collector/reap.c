@@ -152,6 +152,8 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
 {
     struct dropping dropping = {pass, self, {0}, 0, 0};
     struct gari__queue *queue = &pass->queue;
+    /* A few misses cost less than looking for them at every member. */
+    bool far = pass->outgoing > pass->member_count / 8;
     while (pass->member < pass->member_count && budget > 0) {
         size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
         size_t left = room;
@@ -161,7 +163,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
             gari_object *object = pass->members[pass->member].object;
             const struct gari__shape *shape = gari__come_near(pass, object);
             struct gari__block *block = pass->near.block;
-            if (pass->outgoing) {
+            if (far) {
                 fetch_ahead(pass, FETCH_OBJECT);
                 fetch_ahead(pass, FETCH_BLOCK);
                 fetch_ahead(pass, FETCH_BIT);
