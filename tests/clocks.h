@@ -28,16 +28,16 @@ static inline uint64_t system_clock(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-int clock_gettime(clockid_t clock, struct timespec *now)
+int clock_gettime(clockid_t clock_id, struct timespec *tp)
 {
-    clock_answer *answer = clock >= 0 && clock <= CLOCK_THREAD_CPUTIME_ID
-                               ? gari__load_acquire(&clock_answers[clock])
+    clock_answer *answer = clock_id >= 0 && clock_id <= CLOCK_THREAD_CPUTIME_ID
+                               ? gari__load_acquire(&clock_answers[clock_id])
                                : NULL;
     if (!answer)
-        return (int)syscall(SYS_clock_gettime, clock, now);
+        return (int)syscall(SYS_clock_gettime, clock_id, tp);
     uint64_t ns = answer();
-    *now = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
-                             .tv_nsec = (long)(ns % 1000000000u)};
+    *tp = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
+                            .tv_nsec = (long)(ns % 1000000000u)};
     return 0;
 }
 

@@ -109,6 +109,15 @@ size_t gari_collect(int generation)
     return collected;
 }
 
+static enum gari__slice slice_of_step(struct gari__object_thread *self, size_t budget,
+                                      uint64_t *ticket)
+{
+    gari__collector_lock();
+    enum gari__slice slice = gari__drive_slice(self, budget, true, true, ticket);
+    gari__collector_unlock();
+    return slice;
+}
+
 bool gari_step(size_t budget)
 {
     gari__fork_check("gari_step");
@@ -122,12 +131,12 @@ bool gari_step(size_t budget)
     uint64_t ticket = 0;
     budget = budget ? budget : 1;
     bool more = gari__deaths_run(self, budget) == 0;
-    gari__collector_lock();
-    enum gari__slice slice = gari__drive_slice(self, budget, true, true, &ticket);
-    gari__collector_unlock();
+    enum gari__slice slice = slice_of_step(self, budget, &ticket);
+    /* What follows the wait is done at once: if steps are seconds apart the proof would be too old by the next. */
+    if (slice == GARI__SLICE_WAITS &&
+        gari__grace_wait(ticket, gari__grace_has_thread() ? 1000000u : 0))
+        slice = slice_of_step(self, budget, &ticket);
     gari__worker_remind();
-    if (slice == GARI__SLICE_WAITS)
-        gari__grace_wait(ticket, gari__grace_has_thread() ? 1000000u : 0);
     if (slice == GARI__SLICE_IDLE && !more && gari__limbo_any()) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), gari__grace_has_thread() ? 1000000u : 0);

@@ -4,6 +4,7 @@
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
+#include "lib/heap/segment.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
 #include "lib/object/limbo.h"
@@ -37,7 +38,7 @@ static bool rests(struct gari__pass *pass)
 {
     if (pass->phase == GARI__IDLE || !pass->paced || gari__pass_in_proof(pass))
         return false;
-    pass->paced = !gari__schedule_has_grown();
+    pass->paced = !gari__schedule_has_grown() && gari__schedule_debt() == 0;
     return pass->paced && gari__now_ns() < pass->rest_ns;
 }
 
@@ -172,6 +173,8 @@ static void await_late(struct gari__object_thread *self)
         while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
             ;
     }
+    while (gari__segments_return())
+        ;
 }
 
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)

@@ -70,12 +70,13 @@ static enum gari__slice work_off(struct gari__object_thread *self, uint64_t *tic
     uint64_t begin = gari__now_ns();
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
     uint64_t owed = edges_owed(self, allocated);
+    bool untold = gari__events_any();
     enum gari__slice slice;
     do {
         slice = gari__drive_slice(self, HELP_BUDGET, true, false, ticket);
         owed -= owed < HELP_BUDGET ? owed : HELP_BUDGET;
         /* A callback that is to hear of a pass does so before more is done. */
-    } while (slice == GARI__SLICE_WORKED && owed > 0 && !gari__events_any() &&
+    } while (slice == GARI__SLICE_WORKED && owed > 0 && (untold || !gari__events_any()) &&
              gari__now_ns() - begin < HELP_NS);
     if (slice != GARI__SLICE_WORKED)
         owed = 0;
@@ -83,10 +84,11 @@ static enum gari__slice work_off(struct gari__object_thread *self, uint64_t *tic
     return slice;
 }
 
-/* A bounded moment. Sleeping takes longer than that. */
-static void wait_for_grace(uint64_t ticket)
+/* A bounded moment, without sleeping, which takes longer. But who is far ahead sleeps: the thread that drives the
+ * grace period may be one that does not run beside him. */
+static void wait_for_grace(uint64_t ticket, uint64_t debt)
 {
-    if (!gari__grace_has_thread()) {
+    if (debt >= 4 * OUTRUN_BYTES || !gari__grace_has_thread()) {
         gari__grace_wait(ticket, HELP_WAIT_NS);
         return;
     }
@@ -118,7 +120,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
     if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
         (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
-        wait_for_grace(ticket);
+        wait_for_grace(ticket, debt);
     note_help(begin);
     gari__worker_remind();
     if (gari__events_deliver(self))

@@ -171,7 +171,8 @@ struct gari__pass {
     struct gari__callback *calls;   /* to be queued at the end */
     uint64_t ticket;
     uint64_t looked_ns;        /* when the last look at all the words began, */
-    uint64_t looked_before_ns; /* and the one before it */
+    uint64_t looked_before_ns; /* and the one before it; */
+    uint64_t look_end_ns;      /* when the last one ended */
     size_t look;               /* how far the look in progress is; member_count: there is none */
 
     uint64_t begun_ns;

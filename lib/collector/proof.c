@@ -11,7 +11,7 @@
 #define ATTEMPTS 16u
 
 /* Two looks at a word lie closer than its version can wrap: 2^32 new references to one object take
- * more than four seconds at one a nanosecond. */
+ * more than four seconds at one a nanosecond. From the end of one to the beginning of the next it is a second. */
 #define LOOK_NS 1000000000u
 #define LOOK_LIMIT_NS 4000000000u
 
@@ -46,6 +46,9 @@ static void begin_v2(struct gari__pass *pass)
 {
     GARI_PERTURB_STEP(V1_END);
     pass->look = pass->member_count;
+    pass->look_end_ns = gari__now_ns();
+    pass->queue.current = NULL; /* V2 may have been left in the middle of an object */
+    pass->queue.at = 0;
     pass->matched = 0;
     pass->outgoing = 0;
     pass->counted = pass->recount = pass->hesitant = false;
@@ -433,16 +436,17 @@ static size_t look_again(struct gari__pass *pass, size_t budget)
     }
     if (!recheck(pass, &pass->look, &budget))
         return budget;
+    pass->look_end_ns = gari__now_ns();
     if (pass->failed)
         begin_shrink(pass);
-    else if (gari__now_ns() - pass->looked_before_ns > LOOK_LIMIT_NS)
+    else if (pass->look_end_ns - pass->looked_before_ns > LOOK_LIMIT_NS)
         begin_again(pass);
     return budget;
 }
 
 static bool wants_look(const struct gari__pass *pass)
 {
-    return pass->look < pass->member_count || gari__now_ns() - pass->looked_ns > LOOK_NS;
+    return pass->look < pass->member_count || gari__now_ns() - pass->look_end_ns > LOOK_NS;
 }
 
 bool gari__proof_waits(const struct gari__pass *pass)

@@ -6,6 +6,7 @@
 #include "lib/collector/crowd.h"
 #include "lib/collector/events.h"
 #include "lib/collector/seeds.h"
+#include "lib/heap/segment.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
 #include "lib/object/limbo.h"
@@ -139,6 +140,8 @@ static uint64_t work(struct gari__object_thread *self)
         return CANDIDATE_TICK_NS;
     if (slice == GARI__SLICE_RESTS)
         return REST_TICK_NS;
+    while (gari__segments_return())
+        ;
     gari__collector_lock();
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
     gari__collector_unlock();

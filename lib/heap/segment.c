@@ -11,6 +11,9 @@ _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is o
  * is not used of the last one is little beside it. */
 #define HUGE_FROM ((size_t)16 << 20)
 
+/* Of small pages, at a time: 20 us. */
+#define PIECE ((size_t)256 << 10)
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gari__segment *segments;
 static size_t bytes; /* written under the lock, read without */
@@ -82,9 +85,27 @@ static void mark_run(struct gari__segment *segment, size_t first, size_t pages, 
     }
 }
 
+/* Gives back so much of what is leaving. A huge page goes at once: it would be broken up first. */
+static void return_pieces(size_t most)
+{
+    while (leaving && most > 0) {
+        struct gari__segment *segment = leaving;
+        size_t piece = segment->huge || segment->mapped < most ? segment->mapped : most;
+        most -= piece < most ? piece : most;
+        segment->mapped -= piece;
+        if (segment->mapped == 0)
+            leaving = segment->next;
+        gari__memory_unmap((char *)segment + segment->mapped, piece);
+    }
+}
+
 static struct gari__segment *map_segment(size_t size)
 {
     struct gari__segment *segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
+    if (!segment && leaving) {
+        return_pieces(SIZE_MAX);
+        segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
+    }
     if (!segment)
         return NULL;
     bool huge = gari__load_relaxed(&bytes) >= HUGE_FROM;
@@ -120,19 +141,13 @@ static void unlink_segment(struct gari__segment *segment)
     gari__asan_unpoison(segment, segment->mapped);
 }
 
-/* Gives back some of what is leaving: twice as much as has just been freed, so that it does not pile up. */
-static void return_pieces(size_t freed)
+bool gari__segments_return(void)
 {
-    for (size_t left = 2 * freed; leaving && left > 0;) {
-        struct gari__segment *segment = leaving;
-        /* A huge page is given back at once, or broken up first. */
-        size_t piece = segment->huge || segment->mapped < left ? segment->mapped : left;
-        left -= piece < left ? piece : left;
-        segment->mapped -= piece;
-        if (segment->mapped == 0)
-            leaving = segment->next;
-        gari__memory_unmap((char *)segment + segment->mapped, piece);
-    }
+    gari__mutex_lock(&lock);
+    return_pieces(PIECE);
+    bool more = leaving != NULL;
+    gari__mutex_unlock(&lock);
+    return more;
 }
 
 static void account(size_t now)
@@ -211,7 +226,8 @@ void gari__run_free(char *run, size_t pages)
                 empty_segments++;
             }
         }
-        return_pieces(pages * GARI__PAGE_SIZE);
+        /* Twice as much as has just been freed, so that it does not pile up. */
+        return_pieces(2 * pages * GARI__PAGE_SIZE);
     }
     gari__mutex_unlock(&lock);
 }

@@ -35,6 +35,9 @@ struct gari__segment {
 char *gari__run_new(struct gari__block *block, size_t pages, size_t limit);
 void gari__run_free(char *run, size_t pages);
 
+/* Gives back a piece of what is leaving; whether there is more. For who has time. */
+bool gari__segments_return(void);
+
 /* Bytes of runs in use now, and the most that ever were. */
 size_t gari__heap_bytes(void);
 size_t gari__heap_peak_bytes(void);

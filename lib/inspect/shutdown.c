@@ -66,6 +66,8 @@ static void trim(struct gari__kind *kind, void *unused)
 {
     (void)unused;
     gari__kind_trim(kind);
+    while (gari__segments_return())
+        ;
 }
 
 static void disown_all(void)
