@@ -177,7 +177,7 @@ PAUSE = Workload(
      at_most("p99.99 in us, 1e6 live, 1 thread", "gari", "1e6 live, 1 thread", "p9999_us", None, 5),
      at_least("throughput beside free, 1e6 live, 1 thread", "gari", "1e6 live, 1 thread", "Mops_s",
               "freed by hand, glibc", 0.8)],
-    {"quick": "--seconds 0.3 --warm 0.2", "normal": "--seconds 2 --warm 0.5",
+    {"quick": "--seconds 0.3 --warm 0.2", "normal": "--seconds 2 --warm 3",
      "full": "--seconds 15 --warm 3"})
 
 GIANT = Workload(

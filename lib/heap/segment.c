@@ -5,6 +5,8 @@
 #include "concurrency/sanitizer.h"
 #include "lib/heap/memory.h"
 
+#include <sched.h>
+
 _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
 
 /* A heap of that size has huge pages from then on: they make the walks of a large one a fifth faster, and what
@@ -19,7 +21,8 @@ static struct gari__segment *segments;
 static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
-static struct gari__segment *leaving;   /* empty, off the list, and goes back piece by piece */
+static struct gari__segment *leaving; /* empty, off the list, and goes back piece by piece */
+static unsigned unmapping; /* pieces that have been taken, and are still mapped; atomically */
 static struct gari__segment *walk_next; /* where a walk in progress goes on */
 /* A walk writes, who keeps walks out reads. A walk that waits goes first. */
 static pthread_rwlock_t walks = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
@@ -85,25 +88,42 @@ static void mark_run(struct gari__segment *segment, size_t first, size_t pages, 
     }
 }
 
-/* Gives back so much of what is leaving. A huge page goes at once: it would be broken up first. */
-static void return_pieces(size_t most)
+struct piece {
+    char *start;
+    size_t size;
+};
+
+/* Takes the next piece of what is leaving, of `most` bytes at most; its size is 0 when nothing is. A huge page goes
+ * as a whole: it would be broken up first. */
+static struct piece take_piece(size_t most)
 {
-    while (leaving && most > 0) {
-        struct gari__segment *segment = leaving;
-        size_t piece = segment->huge || segment->mapped < most ? segment->mapped : most;
-        most -= piece < most ? piece : most;
-        segment->mapped -= piece;
-        if (segment->mapped == 0)
-            leaving = segment->next;
-        gari__memory_unmap((char *)segment + segment->mapped, piece);
-    }
+    struct gari__segment *segment = leaving;
+    if (!segment)
+        return (struct piece){NULL, 0};
+    size_t size = segment->huge || segment->mapped < most ? segment->mapped : most;
+    segment->mapped -= size;
+    if (segment->mapped == 0)
+        leaving = segment->next;
+    gari__fetch_add_acq_rel(&unmapping, 1);
+    return (struct piece){(char *)segment + segment->mapped, size};
+}
+
+/* Without the lock, if it can be: the system takes long for it. */
+static void give_back(struct piece piece)
+{
+    if (piece.size == 0)
+        return;
+    gari__memory_unmap(piece.start, piece.size);
+    /* Release: pairs with gari__segments_before_fork. */
+    gari__fetch_sub_acq_rel(&unmapping, 1);
 }
 
 static struct gari__segment *map_segment(size_t size)
 {
     struct gari__segment *segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
     if (!segment && leaving) {
-        return_pieces(SIZE_MAX);
+        while (leaving)
+            give_back(take_piece(SIZE_MAX));
         segment = gari__memory_map(size, GARI__SEGMENT_SIZE);
     }
     if (!segment)
@@ -144,9 +164,10 @@ static void unlink_segment(struct gari__segment *segment)
 bool gari__segments_return(void)
 {
     gari__mutex_lock(&lock);
-    return_pieces(PIECE);
+    struct piece piece = take_piece(PIECE);
     bool more = leaving != NULL;
     gari__mutex_unlock(&lock);
+    give_back(piece);
     return more;
 }
 
@@ -210,26 +231,26 @@ void gari__run_free(char *run, size_t pages)
         (struct gari__segment *)((uintptr_t)run & ~(GARI__SEGMENT_SIZE - 1));
     gari__mutex_lock(&lock);
     account(gari__load_relaxed(&bytes) - pages * GARI__PAGE_SIZE);
-    if (segment->for_one) {
-        unlink_segment(segment);
-        gari__memory_unmap(segment, segment->mapped);
-    } else {
+    bool empty = segment->for_one;
+    if (!segment->for_one) {
         mark_run(segment, (size_t)(run - (char *)segment) >> GARI__PAGE_SHIFT, pages, false, NULL);
         segment->free_pages += (uint32_t)pages;
         segment->longest_free = segment->free_pages;
-        if (segment->free_pages == GARI__PAGES - 1) {
-            if (empty_segments > 0) {
-                unlink_segment(segment);
-                segment->next = leaving;
-                leaving = segment;
-            } else {
-                empty_segments++;
-            }
+        empty = segment->free_pages == GARI__PAGES - 1;
+        if (empty && empty_segments == 0) {
+            empty_segments++;
+            empty = false;
         }
-        /* Twice as much as has just been freed, so that it does not pile up. */
-        return_pieces(2 * pages * GARI__PAGE_SIZE);
     }
+    if (empty) {
+        unlink_segment(segment);
+        segment->next = leaving;
+        leaving = segment;
+    }
+    /* Twice as much as has just been freed, so that it does not pile up. */
+    struct piece piece = take_piece(segment->for_one ? SIZE_MAX : 2 * pages * GARI__PAGE_SIZE);
     gari__mutex_unlock(&lock);
+    give_back(piece);
 }
 
 size_t gari__heap_bytes(void)
@@ -333,6 +354,9 @@ void gari__walks_before_fork(void)
 void gari__segments_before_fork(void)
 {
     gari__mutex_pass(&lock);
+    /* In the child nobody would unmap them. */
+    while (gari__load_acquire(&unmapping))
+        sched_yield();
 }
 
 void gari__segments_after_fork(void)
