@@ -252,7 +252,8 @@ static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
 static gari_object *next_naming(struct gari__pass *pass)
 {
     gari_object *object = gari__member_next(pass);
-    pass->names = object && (*gari__scratch_at(pass, object) & GARI__STUCK);
+    const uint32_t *state = object ? gari__scratch_at(pass, object) : NULL;
+    pass->names = state && (*state & GARI__STUCK);
     return object;
 }
 
