@@ -59,7 +59,7 @@ by_schedule() { # MUTANT PROGRAM SCHEDULE
 by_chance() { # MUTANT PROGRAM
     # shellcheck disable=SC2086
     program=$(path_of "$2" $programs) || exit 2
-    for seed in 1 2 3 4 5 6; do
+    for seed in 1 2 3 4 5 6 7 8 9 10 11 12; do
         timeout 60 "$program" --mutant "$1" --seed "$seed" --perturb 50 \
             --seconds 2 >"$log" 2>&1
         if noticed $?; then
