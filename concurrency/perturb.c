@@ -17,6 +17,7 @@ static uint64_t base_seed = 1;
 static unsigned points_in_1000;
 static uint64_t threads_seen;
 static __thread uint64_t state;
+__thread int64_t gari__perturb_left;
 
 static const char *const names[] = {
     [GARI__MUTANT_NO_GRACE - 1] = "no-grace",
@@ -65,9 +66,9 @@ static const char *const names[] = {
 
 /* Who comes to a held step draws the next number and waits until it is called. */
 static struct {
-    bool held; /* written under the lock, read without */
     uint64_t drawn, called;
 } gates[GARI__STEPS];
+bool gari__held[GARI__STEPS]; /* written under the lock */
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
 
@@ -75,6 +76,7 @@ void gari__perturb_seed(uint64_t seed, unsigned intensity)
 {
     gari__store_relaxed(&base_seed, seed * 2654435761u + 1);
     gari__store_relaxed(&points_in_1000, intensity);
+    gari__perturb_left = 0;
 }
 
 bool gari__mutant_set(const char *name)
@@ -104,14 +106,24 @@ static uint64_t next_random(void)
     return state;
 }
 
-static void perturb(uint64_t rarity)
+/* To the next delay: as chance has it, none being likelier for the last having been long ago. */
+static int64_t draw_distance(unsigned intensity)
+{
+    uint64_t r = next_random() | 1;
+    unsigned zeros = (unsigned)__builtin_clzll(r);
+    /* About -log2 of a number between 0 and 1, which is 3/2 in the mean. */
+    double logarithm = zeros + 2 - (double)(r << zeros) / 0x1p63;
+    return (int64_t)(logarithm * GARI__PERTURB_WEIGHT * 1000 / 1.5 / intensity);
+}
+
+static void delay(void)
 {
     unsigned intensity = gari__load_relaxed(&points_in_1000);
-    if (intensity == 0)
+    bool begins = state == 0;
+    gari__perturb_left = intensity ? draw_distance(intensity) : INT64_MAX;
+    if (begins || intensity == 0)
         return;
     uint64_t r = next_random();
-    if (r % (1000 * rarity) >= intensity)
-        return;
     switch ((r >> 20) % 4) {
     case 0:
     case 1:
@@ -130,7 +142,8 @@ static void perturb(uint64_t rarity)
 
 void gari__perturb(void)
 {
-    perturb(1);
+    if ((gari__perturb_left -= GARI__PERTURB_WEIGHT) < 0)
+        delay();
 }
 
 bool gari__perturb_sweep(bool would)
@@ -141,7 +154,7 @@ bool gari__perturb_sweep(bool would)
 
 static const struct gari__place *places; /* atomically */
 
-void gari__perturb_at(struct gari__place *place, unsigned rarity)
+void gari__perturb_at(struct gari__place *place)
 {
     if (!gari__load_relaxed(&place->reached) && !gari__exchange_acq_rel(&place->reached, true)) {
         const struct gari__place *first = gari__load_relaxed(&places);
@@ -149,7 +162,8 @@ void gari__perturb_at(struct gari__place *place, unsigned rarity)
             place->next = first;
         } while (!gari__cas_acq_rel(&places, &first, place));
     }
-    perturb(rarity);
+    if (gari__perturb_left < 0)
+        delay();
 }
 
 const struct gari__place *gari__perturb_reached(void)
@@ -160,7 +174,7 @@ const struct gari__place *gari__perturb_reached(void)
 void gari__hold(enum gari__steps step)
 {
     pthread_mutex_lock(&gate_lock);
-    gari__store_relaxed(&gates[step].held, true);
+    gari__store_relaxed(&gari__held[step], true);
     pthread_mutex_unlock(&gate_lock);
 }
 
@@ -175,7 +189,7 @@ bool gari__is_held(enum gari__steps step)
 void gari__let_go(enum gari__steps step)
 {
     pthread_mutex_lock(&gate_lock);
-    gari__store_relaxed(&gates[step].held, false);
+    gari__store_relaxed(&gari__held[step], false);
     gates[step].called = gates[step].drawn;
     pthread_cond_broadcast(&gate_opens);
     pthread_mutex_unlock(&gate_lock);
@@ -192,11 +206,8 @@ void gari__let_one_go(enum gari__steps step)
 
 void gari__step(enum gari__steps step)
 {
-    /* Relaxed, so that the steps of a program that holds none order nothing. */
-    if (!gari__load_relaxed(&gates[step].held))
-        return;
     pthread_mutex_lock(&gate_lock);
-    if (gari__load_relaxed(&gates[step].held)) {
+    if (gari__load_relaxed(&gari__held[step])) {
         uint64_t number = gates[step].drawn++;
         while (gates[step].called <= number)
             pthread_cond_wait(&gate_opens, &gate_lock);

@@ -87,9 +87,13 @@ enum gari__steps {
 
 extern int gari__mutant;
 
-/* About `intensity` in 1000 points are delayed; 0 switches the noise off. */
+/* About `intensity` in 1000 points are delayed; 0 switches the noise off. For the calling thread, and for
+ * those that come to their first place later. */
 void gari__perturb_seed(uint64_t seed, unsigned intensity);
 void gari__perturb(void);
+
+/* What a place counts beside one of those that come in large numbers. */
+#define GARI__PERTURB_WEIGHT 32
 
 /* One place in the code. */
 struct gari__place {
@@ -97,7 +101,9 @@ struct gari__place {
     bool reached; /* atomically */
     const struct gari__place *next;
 };
-void gari__perturb_at(struct gari__place *place, unsigned rarity);
+/* How far the thread is from its next delay, in weights of places. */
+extern __thread int64_t gari__perturb_left;
+void gari__perturb_at(struct gari__place *place);
 /* The places that some thread has come to, in no order; a step may have several. */
 const struct gari__place *gari__perturb_reached(void);
 
@@ -125,16 +131,25 @@ void gari__let_go(enum gari__steps step);
 /* The first of those who wait goes on. The next who comes waits. */
 void gari__let_one_go(enum gari__steps step);
 void gari__step(enum gari__steps step);
+extern bool gari__held
+    [GARI__STEPS]; /* relaxed, so that the steps of a program that holds none order nothing */
 
 #define GARI_PERTURB_POINT() gari__perturb()
-#define GARI_PERTURB_AT(NAME) GARI__PERTURB_PLACE(NAME, 1)
-#define GARI_PERTURB_EACH(NAME) GARI__PERTURB_PLACE(NAME, 32)
-#define GARI__PERTURB_PLACE(NAME, RARITY)                                                          \
+#define GARI_PERTURB_AT(NAME) GARI__PERTURB_PLACE(NAME, GARI__PERTURB_WEIGHT)
+#define GARI_PERTURB_EACH(NAME) GARI__PERTURB_PLACE(NAME, 1)
+#define GARI__PERTURB_PLACE(NAME, WEIGHT)                                                          \
     do {                                                                                           \
         static struct gari__place place_ = {NAME, false, NULL};                                    \
-        gari__perturb_at(&place_, RARITY);                                                         \
+        if (__builtin_expect((gari__perturb_left -= (WEIGHT)) < 0 ||                               \
+                                 !__atomic_load_n(&place_.reached, __ATOMIC_RELAXED),              \
+                             0))                                                                   \
+            gari__perturb_at(&place_);                                                             \
     } while (0)
-#define GARI_PERTURB_STEP(S) gari__step(GARI__STEP_##S)
+#define GARI_PERTURB_STEP(S)                                                                       \
+    do {                                                                                           \
+        if (__builtin_expect(__atomic_load_n(&gari__held[GARI__STEP_##S], __ATOMIC_RELAXED), 0))   \
+            gari__step(GARI__STEP_##S);                                                            \
+    } while (0)
 #define GARI_OBSERVE(shape, object) ((shape)->observe ? (shape)->observe(object) : (void)0)
 #define GARI_MUTANT(M) __builtin_expect(gari__mutant == GARI__MUTANT_##M, 0)
 #define GARI_SWEEPS(would) gari__perturb_sweep(would)

@@ -125,7 +125,8 @@ static GARI__INLINE void fetch_ahead(const struct gari__pass *pass, enum fetch w
 static void empty_outgoing(gari_slot *slot, void *arg)
 {
     drop_outgoing(slot, arg);
-    gari__store_relaxed(&slot->pointer, NULL);
+    if (gari__load_relaxed(&slot->pointer)) /* an untouched page of zeros stays one */
+        gari__store_relaxed(&slot->pointer, NULL);
 }
 
 static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__block *block,
