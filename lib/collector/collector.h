@@ -131,6 +131,8 @@ void gari__schedule_finished(struct gari__pass *pass);
 /* By how many bytes mutators have outrun the collector: what was allocated since the last collection
  * began beyond a nursery, or the growth that an open old pass is late for. Any thread. */
 uint64_t gari__schedule_debt(void);
+/* The second of these. Any thread. */
+bool gari__schedule_old_is_late(void);
 /* Sets the thread's next alarm; true when a collection is due. Any thread. */
 bool gari__schedule_check(struct gari__object_thread *self);
 

@@ -12,8 +12,6 @@
  * processors is no crowd, two are. */
 #define IDLE_AT_MOST 30
 #define OTHERS_AT_LEAST 15
-/* A crowd is over when it has not been seen in so many looks. */
-#define LOOKS 5
 
 static struct {
     bool now;      /* atomically; the rest is the background thread's */
@@ -21,7 +19,6 @@ static struct {
     uint64_t all;  /* the processors' time that the process had used, */
     uint64_t own;  /* and this thread */
     int64_t cpus;
-    unsigned looks; /* more for which it lasts */
 } crowd;
 
 static int64_t count_cpus(void)
@@ -61,5 +58,4 @@ void gari__crowd_forget(void)
 {
     gari__store_relaxed(&crowd.now, false);
     crowd.wall = 0;
-    crowd.looks = 0;
 }

@@ -33,12 +33,13 @@ static enum gari__progress paced_step(struct gari__pass *pass, struct gari__obje
     return progress;
 }
 
-/* Not while a proof is open, for which the other pass may come to wait. */
+/* Not while a proof is open, for which the other pass may come to wait. That young collections are late is no
+ * reason to hurry: mutators who help with those would walk the old graph besides. */
 static bool rests(struct gari__pass *pass)
 {
     if (pass->phase == GARI__IDLE || !pass->paced || gari__pass_in_proof(pass))
         return false;
-    pass->paced = !gari__schedule_has_grown() && gari__schedule_debt() == 0;
+    pass->paced = !gari__schedule_has_grown() && !gari__schedule_old_is_late();
     return pass->paced && gari__now_ns() < pass->rest_ns;
 }
 

@@ -276,20 +276,30 @@ void gari__schedule_finished(struct gari__pass *pass)
     report(pass, took);
 }
 
+/* A heap that has grown far beyond what the last whole pass left alive, and far since the open one began:
+ * the old pass is late. */
+static uint64_t old_debt(uint64_t live)
+{
+    if (!gari__load_relaxed(&gari__collector.old_open))
+        return 0;
+    uint64_t left = 7 * gari__load_relaxed(&schedule->whole_live) / 5;
+    uint64_t begun = 8 * gari__load_relaxed(&schedule->old_began) / 7;
+    uint64_t expected = (left > begun ? left : begun) + GROWTH_SLACK;
+    return live > expected ? live - expected : 0;
+}
+
+bool gari__schedule_old_is_late(void)
+{
+    return old_debt(live_bytes()) > 0;
+}
+
 uint64_t gari__schedule_debt(void)
 {
     struct gari__tally sum = gari__tally_sum();
     uint64_t since = sum.allocated_bytes - gari__load_relaxed(&schedule->base_bytes);
-    uint64_t debt = since > GARI__NURSERY_BYTES ? since - GARI__NURSERY_BYTES : 0;
-    /* A heap that has grown far beyond what the last whole pass left alive, and far since the open one
-     * began: the old pass lags. */
-    uint64_t live = sum.allocated_bytes - sum.freed_bytes;
-    uint64_t left = 7 * gari__load_relaxed(&schedule->whole_live) / 5;
-    uint64_t begun = 8 * gari__load_relaxed(&schedule->old_began) / 7;
-    uint64_t expected = (left > begun ? left : begun) + GROWTH_SLACK;
-    if (live > expected && live - expected > debt && gari__load_relaxed(&gari__collector.old_open))
-        debt = live - expected;
-    return debt;
+    uint64_t young = since > GARI__NURSERY_BYTES ? since - GARI__NURSERY_BYTES : 0;
+    uint64_t old = old_debt(sum.allocated_bytes - sum.freed_bytes);
+    return old > young ? old : young;
 }
 
 bool gari__schedule_check(struct gari__object_thread *self)
