@@ -189,16 +189,21 @@ struct vec *new_vec(size_t length)
     return vec;
 }
 
-struct node *new_chain(const gari_type *type, size_t length)
+/* Before the last, so that the first of all refers to the others. */
+static struct node *new_chain_to(struct node *last, const gari_type *type, size_t length)
 {
-    struct node *first = NULL;
-    for (size_t i = length; i > 0; i--) {
+    struct node *first = last;
+    for (size_t i = length - 1; i > 0; i--) {
         struct node *node = new_node(type, (long)i - 1);
-        if (first)
-            gari_init(&node->next, first);
+        gari_init(&node->next, first);
         first = node;
     }
     return first;
+}
+
+struct node *new_chain(const gari_type *type, size_t length)
+{
+    return new_chain_to(new_node(type, (long)length - 1), type, length);
 }
 
 static struct node *new_ring_of(const gari_type *type, size_t length, bool both_ways)
@@ -227,12 +232,8 @@ struct node *new_ring(const gari_type *type, size_t length)
 
 struct node *new_still_ring(const gari_type *type, size_t length)
 {
-    struct node *last = new_node(type, (long)length - 1), *first = last;
-    for (size_t i = length - 1; i > 0; i--) {
-        struct node *node = new_node(type, (long)i - 1);
-        gari_init(&node->next, first);
-        first = node;
-    }
+    struct node *last = new_node(type, (long)length - 1);
+    struct node *first = new_chain_to(last, type, length);
     gari_init(&last->next, gari_incref(first));
     return first;
 }
