@@ -19,8 +19,11 @@
 #define HELP_NS 10000u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (4 * GARI__NURSERY_BYTES)
-/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. */
+/* The same in limbo: more than one bin's worth of slots, so that what waits gets less. But what hangs on it may
+ * be in no cache: after each part it looks whether that has taken long. */
 #define LIMBO_BUDGET 1024u
+#define LIMBO_PART 256u
+#define LIMBO_NS 40000u
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 10000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
@@ -233,6 +236,17 @@ static void wait_alone(struct gari__object_thread *self)
     gari__limbo_free(self, HELP_BUDGET);
 }
 
+/* True: it has freed something. */
+static bool free_waiting(struct gari__object_thread *self, uint64_t begin)
+{
+    size_t freed = 0, left;
+    do {
+        left = gari__limbo_free(self, LIMBO_PART);
+        freed += LIMBO_PART - left;
+    } while (left == 0 && freed < LIMBO_BUDGET && gari__now_ns() - begin < LIMBO_NS);
+    return freed > 0;
+}
+
 uint64_t gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
@@ -250,7 +264,7 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
         gari__deaths_run(self, HELP_BUDGET);
     if (is_alone() && !self->late_waiting)
         gari__limbo_seal_idle();
-    if (gari__limbo_free(self, LIMBO_BUDGET) < LIMBO_BUDGET && late)
+    if (free_waiting(self, begin) && late)
         gari__worker_leave_limbo(begin);
     wait_alone(self);
     note_help(begin);
