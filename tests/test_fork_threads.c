@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 TestSuite(fork_threads, .timeout = 240);
@@ -181,5 +183,72 @@ Test(fork_threads, from_several_threads_at_once)
         thread[i] = start_thread(fork_often, NULL);
     for (int i = 0; i < 3; i++)
         join_thread(thread[i]);
+    end_parent();
+}
+
+/* ---- While memory goes back to the system --------------------------------------------------- */
+
+#define BYTES ((size_t)8 << 20)
+
+static atomic_bool armed, inside, leave;
+static void *piece;
+
+#if !SANITIZED
+/* What the library calls. The next call, if armed, waits before it does it. */
+int munmap(void *addr, size_t len)
+{
+    if (atomic_exchange(&armed, false)) {
+        piece = addr;
+        atomic_store(&inside, true);
+        while (!atomic_load(&leave))
+            usleep(100);
+    }
+    return (int)syscall(SYS_munmap, addr, len);
+}
+#endif
+
+static void *free_text(void *text)
+{
+    atomic_store(&armed, true);
+    gari_decref((gari_object *)text);
+    settle();
+    return NULL;
+}
+
+static bool is_inside(void *arg)
+{
+    (void)arg;
+    return atomic_load(&inside);
+}
+
+static void *let_go_soon(void *arg)
+{
+    usleep(50000);
+    atomic_store(&leave, true);
+    return arg;
+}
+
+/* In the child, where that thread is not, nobody would. */
+Test(fork_threads, waits_for_what_another_is_unmapping, .disabled = SANITIZED)
+{
+    use_manual_mode();
+    kept = new_ring(&watched_type, LENGTH);
+    void *text = gari_new_items(&text_type, BYTES);
+    cr_assert_not_null(text);
+    pthread_t freeing = start_thread(free_text, text);
+    cr_assert(wait_until(is_inside, NULL, 20));
+    pthread_t releasing = start_thread(let_go_soon, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prepare_child();
+        unsigned char pages[1];
+        check(mincore(piece, 1, pages) != 0 && errno == ENOMEM);
+        live(false, 1);
+        _exit(0);
+    }
+    cr_assert(atomic_load(&leave));
+    wait_for_child(child);
+    join_thread(freeing);
+    join_thread(releasing);
     end_parent();
 }

@@ -1,4 +1,5 @@
 /* Steps that are seconds apart: the looks at the words come too late, and the proof begins anew. */
+#include "lib/collector/collector.h"
 #include "tests/clocks.h"
 #include "tests/support.h"
 
@@ -87,4 +88,59 @@ Test(rare_steps, come_to_an_end)
     }
     assert_equal(disposed_count(), 3);
     assert_nothing_left();
+}
+
+static const struct gari__pass *const pass = &gari__collector.pass[GARI__OLD];
+
+/* Brings a pass over a ring of garbage so far that V2 has begun, and lets the time pass after which the words are
+ * looked at again. That look is begun. */
+static void begin_look(void)
+{
+    use_late_clock();
+    struct node *ring = new_still_ring(&watched_type, LENGTH);
+    gari_collect(2);
+    gari_decref(ring);
+    while (pass->phase != GARI__V2)
+        gari_step(100);
+    assert_equal(pass->attempts, 0);
+    ahead += SECOND + SECOND / 10;
+    gari_step(100);
+    cr_assert(pass->look > 0 && pass->look < LENGTH);
+}
+
+static void end_look(uint64_t rest)
+{
+    uint64_t member = pass->member;
+    while (pass->phase == GARI__V2 && pass->look < LENGTH) {
+        ahead += rest / (LENGTH / 100);
+        gari_step(100);
+        assert_at_most(pass->member, member); /* it comes before all else */
+    }
+}
+
+static void end_pass(void)
+{
+    while (pass->phase != GARI__IDLE)
+        gari_step(1000);
+    assert_equal(disposed_count(), LENGTH);
+    assert_nothing_left();
+}
+
+/* Between its first word and the last the version of one may have wrapped since V1. */
+Test(rare_steps, begin_the_proof_anew_when_a_look_at_the_words_ends_too_late)
+{
+    begin_look();
+    end_look(4 * (uint64_t)SECOND);
+    assert_equal(pass->attempts, 1);
+    assert_equal(pass->phase, GARI__V1);
+    end_pass();
+}
+
+Test(rare_steps, go_on_with_the_proof_when_it_ends_in_time)
+{
+    begin_look();
+    end_look(2 * (uint64_t)SECOND);
+    assert_equal(pass->attempts, 0);
+    assert_equal(pass->phase, GARI__V2);
+    end_pass();
 }
