@@ -15,6 +15,12 @@
 #define LOOK_NS 1000000000u
 #define LOOK_LIMIT_NS 4000000000u
 
+/* Whether a version may have wrapped in a word since a look at all of them that began then. */
+static bool too_late(uint64_t looked_ns)
+{
+    return gari__now_ns() - looked_ns > LOOK_LIMIT_NS;
+}
+
 /* Members are read in the order of their places in memory; how far ahead they are fetched. */
 #define AHEAD 8u
 
@@ -150,7 +156,7 @@ static void end_v3(struct gari__pass *pass)
 static bool goes_on(const struct gari__pass *pass)
 {
     return pass->counted && (!pass->recount || GARI_MUTANT(NO_RECOUNT)) &&
-           gari__now_ns() - pass->looked_ns <= LOOK_LIMIT_NS;
+           !too_late(pass->looked_ns);
 }
 
 /* Moves the members that are none any more behind the others. */
@@ -416,10 +422,9 @@ static size_t rc(struct gari__pass *pass, size_t budget)
     if (!recheck(pass, &pass->member, &budget))
         return budget;
     GARI_PERTURB_STEP(RC_END);
-    uint64_t now = gari__now_ns();
     if (pass->failed)
         begin_shrink(pass);
-    else if (now - pass->looked_ns > LOOK_LIMIT_NS)
+    else if (too_late(pass->looked_ns))
         begin_again(pass);
     else
         gari__proof_next(pass);
@@ -440,7 +445,7 @@ static size_t look_again(struct gari__pass *pass, size_t budget)
     pass->look_end_ns = gari__now_ns();
     if (pass->failed)
         begin_shrink(pass);
-    else if (pass->look_end_ns - pass->looked_before_ns > LOOK_LIMIT_NS)
+    else if (too_late(pass->looked_before_ns))
         begin_again(pass);
     return budget;
 }
