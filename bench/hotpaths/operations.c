@@ -16,6 +16,9 @@ struct node {
 };
 static const gari_type node_type =
     GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right));
+/* Of which whole structures die at once, after a grace period. */
+static const gari_type late_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_LATE);
 
 struct leaf {
     gari_object header;
@@ -105,23 +108,33 @@ static void store(unsigned count)
     gari_store(&a->left, NULL);
 }
 
-static struct node *tree(int depth)
+static struct node *tree(const gari_type *type, int depth)
 {
-    struct node *node = make(&node_type);
+    struct node *node = make(type);
     if (depth > 0) {
-        gari_init(&node->left, tree(depth - 1));
-        gari_init(&node->right, tree(depth - 1));
+        gari_init(&node->left, tree(type, depth - 1));
+        gari_init(&node->right, tree(type, depth - 1));
     }
     return node;
 }
 
 /* Trees of 1,023 nodes, until all are taken apart. */
-static void tree_node(unsigned count)
+static void trees(const gari_type *type, unsigned count)
 {
     for (unsigned i = 0; i < count; i += 1023)
-        gari_decref(tree(9));
+        gari_decref(tree(type, 9));
     while (gari_step(1000000))
         continue;
+}
+
+static void tree_node(unsigned count)
+{
+    trees(&node_type, count);
+}
+
+static void late_tree_node(unsigned count)
+{
+    trees(&late_type, count);
 }
 
 /* Rings of 10, built, dropped and collected. */
@@ -153,7 +166,8 @@ static const struct operation {
     {"new_drop", new_and_drop, 50000},   {"new_drop_leaf", new_and_drop_leaf, 50000},
     {"read_section", section, 20000},    {"borrowed_read", borrowed_read, 20000},
     {"owned_read", owned_read, 20000},   {"store", store, 20000},
-    {"tree_node", tree_node, 1023 * 50}, {"ring_node", ring_node, 50000},
+    {"tree_node", tree_node, 1023 * 50}, {"late_tree_node", late_tree_node, 1023 * 200},
+    {"ring_node", ring_node, 50000},
 };
 
 static void measure(const struct operation *operation)
