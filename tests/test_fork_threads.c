@@ -234,7 +234,7 @@ Test(fork_threads, waits_for_what_another_is_unmapping, .disabled = SANITIZED)
     use_manual_mode();
     kept = new_ring(&watched_type, LENGTH);
     void *text = gari_new_items(&text_type, BYTES);
-    cr_assert_not_null(text);
+    cr_assert(text != NULL);
     pthread_t freeing = start_thread(free_text, text);
     cr_assert(wait_until(is_inside, NULL, 20));
     pthread_t releasing = start_thread(let_go_soon, NULL);

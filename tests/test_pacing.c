@@ -194,7 +194,7 @@ Test(pacing, of_patience_goes_on_while_young_collections_are_late)
 static void *new_text(size_t bytes)
 {
     void *text = gari_new_items(&text_type, bytes);
-    cr_assert_not_null(text);
+    cr_assert(text != NULL);
     return text;
 }
 
