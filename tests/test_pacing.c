@@ -299,6 +299,30 @@ Test(pacing, of_a_pass_may_take_so_long_that_stamps_overtake_it)
     assert_nothing_left();
 }
 
+/* What refers to it was a candidate when the pass began, so it is found with that. */
+Test(pacing, of_a_pass_that_finds_more_than_there_was_when_it_began_goes_on_as_before)
+{
+    use_manual_mode();
+    gari_set_threshold(1000000, 10, 10);
+    struct node *ring = new_still_ring(&watched_type, LENGTH), *node = ring;
+    gari_collect(2);
+    gari_read_begin();
+    for (size_t i = 0; i < LENGTH; i++, node = gari_borrow(&node->next))
+        gari_decref(gari_incref(node));
+    gari_read_end();
+    gari_step(1);
+    assert_equal(old->phase, GARI__SEEDING);
+    gari_move(&ring->any, new_still_ring(&watched_type, 4 * LENGTH));
+    gari_decref(ring);
+    while (old->phase != GARI__IDLE)
+        gari_step(1000);
+    assert_equal(disposed_count(), 5 * LENGTH);
+    node = new_chain(&node_type, LENGTH);
+    cr_assert(gari__schedule_has_grown());
+    gari_decref(node);
+    assert_nothing_left();
+}
+
 /* Young collections go on meanwhile; that they keep up is no reason to let the heap grow. */
 Test(pacing, of_those_who_allocate_goes_by_a_heap_that_outgrows_an_old_pass)
 {

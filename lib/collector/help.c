@@ -13,10 +13,10 @@
 
 #include <sched.h>
 
-/* About 5 microseconds of a mutator's time, more where memory is far, */
-#define HELP_BUDGET 256u
+/* About 10 microseconds of a mutator's time, more where memory is far, */
+#define HELP_BUDGET 512u
 /* and how long it goes on. */
-#define HELP_NS 10000u
+#define HELP_NS 20000u
 /* So much allocated since a young collection was due: the collector is outrun. */
 #define OUTRUN_BYTES (4 * GARI__NURSERY_BYTES)
 /* The same in limbo: more than one bin's worth of slots, so that what waits gets less. But what hangs on it may
@@ -25,7 +25,7 @@
 #define LIMBO_PART 256u
 #define LIMBO_NS 40000u
 #define HELP_EVERY 16
-#define HELP_WAIT_NS 10000u
+#define HELP_WAIT_NS 20000u
 /* In manual mode allocation drives a grace period when so much waits for one. */
 #define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
 #define MANUAL_LIMBO_DEFERRED 4096u
@@ -108,7 +108,7 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     uint64_t begin = gari__now_ns(), now = begin, ticket;
     uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
                         : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
-                                                  : 8 * HELP_WAIT_NS;
+                                                  : 4 * HELP_WAIT_NS;
     while (gari__worker_wants_lock(now) || !gari__collector_trylock()) {
         if (now - begin >= patience) {
             if (patience)

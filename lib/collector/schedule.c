@@ -269,8 +269,9 @@ void gari__schedule_finished(struct gari__pass *pass)
     }
     if (pass->whole) {
         /* What is left of what there was when it began. What has been made since may be as short-lived
-         * as what it found. */
-        schedule->known_live = pass->live_bytes - pass->collected_bytes;
+         * as what it found, of which some may have been made since too. */
+        schedule->known_live =
+            pass->live_bytes > pass->collected_bytes ? pass->live_bytes - pass->collected_bytes : 0;
         gari__store_relaxed(&schedule->whole_live, schedule->known_live);
     }
     report(pass, took);
