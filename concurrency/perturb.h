@@ -131,8 +131,8 @@ void gari__let_go(enum gari__steps step);
 /* The first of those who wait goes on. The next who comes waits. */
 void gari__let_one_go(enum gari__steps step);
 void gari__step(enum gari__steps step);
-extern bool gari__held
-    [GARI__STEPS]; /* relaxed, so that the steps of a program that holds none order nothing */
+/* Read relaxed, so that the steps of a program that holds none order nothing. */
+extern bool gari__held[GARI__STEPS];
 
 #define GARI_PERTURB_POINT() gari__perturb()
 #define GARI_PERTURB_AT(NAME) GARI__PERTURB_PLACE(NAME, GARI__PERTURB_WEIGHT)
