@@ -65,6 +65,7 @@ COUNTS = Workload(
      case("2 threads, 1 object", "--threads 2", where=lambda p: "owner" not in p),
      case("4 threads, 1 object", "--threads 4", where=lambda p: "owner" not in p)],
     [peer("gari", "counts_gari"), peer("gari, no references", "counts_gari", "--tracked 0"),
+     peer("gari, hot type", "counts_gari", "--hot 1"),
      peer("C11 atomic", "counts_atomic"),
      peer("owner-only (no lock prefix)", "counts_atomic", "--atomic 0"),
      peer("owner-only, revocable by RCU, called", "counts_biased"),
@@ -73,13 +74,15 @@ COUNTS = Workload(
      peer("g_atomic_rc_box", "counts_gobject", "--box 1", kind="file")],
     [Figure("ns_per_pair", "ns a pair", "lower")], "ns_per_pair",
     [at_most("an owner's uncontended pair beside a pair of atomic adds", "gari", "1 object",
-             "ns_per_pair", "C11 atomic", 0.25)],
+             "ns_per_pair", "C11 atomic", 0.25),
+     at_most("the same of a hot type", "gari, hot type", "1 object", "ns_per_pair", "C11 atomic", 0.25)],
     {"quick": "--pairs 2000000", "normal": "--pairs 8000000", "full": "--pairs 50000000"})
 
 READS = Workload(
     "reads", "take, read and drop a shared object",
     [case("1 thread"), case("2 threads", "--threads 2"), case("4 threads", "--threads 4")],
     [peer("gari, borrowed", "reads_gari"), peer("gari, owned", "reads_gari", "--way 1"),
+     peer("gari, owned, hot type", "reads_gari", "--way 2"),
      peer("urcu-bp section, empty", "reads_urcu"),
      peer("urcu-bp section, reading", "reads_urcu", "--way 1"),
      peer("std::atomic<std::shared_ptr>", "reads_shared_ptr"),
@@ -94,6 +97,8 @@ READS = Workload(
              "ns_per_read", "urcu-bp section, empty", 1.5),
      at_least("borrowed reads, 2 threads beside 1", "gari, borrowed", "2 threads", "Mreads_s",
               "gari, borrowed", 1.8, other_case="1 thread"),
+     at_least("owned reads of a hot type, 2 threads beside 1", "gari, owned, hot type", "2 threads",
+              "Mreads_s", "gari, owned, hot type", 1.8, other_case="1 thread"),
      at_least("borrowed reads beside std::atomic<std::shared_ptr>, 2 threads", "gari, borrowed",
               "2 threads", "Mreads_s", "std::atomic<std::shared_ptr>", 20)],
     {"quick": "--ms 50", "normal": "--ms 150", "full": "--ms 1000"})

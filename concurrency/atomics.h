@@ -41,6 +41,9 @@
 #define gari__cas_seq_cst(p, expected, v)                                                          \
     __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)
 
+/* Orders nothing for the processor: the other side has a barrier for both (concurrency/look.h). */
+#define gari__compiler_barrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 /* A counter that one thread writes and others read: no locked instruction. */
 static inline void gari__own_add(uint64_t *counter, uint64_t n)
 {

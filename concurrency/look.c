@@ -67,7 +67,7 @@ void gari__reader_check(void)
         gari__reader_list();
 }
 
-static bool barrier(void)
+bool gari__readers_barrier(void)
 {
     static int anything;
     /* Where the system has no membarrier, liburcu's sections have barriers of their own. */
@@ -76,6 +76,11 @@ static bool barrier(void)
         return true;
     }
     return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) == 0;
+}
+
+bool gari__has_barrier(void)
+{
+    return urcu_bp_has_sys_membarrier;
 }
 
 static bool is_open(unsigned long *reader)
@@ -91,7 +96,7 @@ static bool begin(void)
     look.number = gari__grace_begin();
     look.asked = false;
     look.count = 0;
-    if (!barrier()) {
+    if (!gari__readers_barrier()) {
         gari__store_relaxed(&blind, true);
         return false;
     }
@@ -134,7 +139,7 @@ bool gari__grace_look(uint64_t ticket)
     sees = sees && !gari__load_seq_cst(&blind);
     bool over = sees && (look.count == 0 || GARI_MUTANT(NO_GRACE));
 #ifndef __x86_64__
-    over = over && barrier();
+    over = over && gari__readers_barrier();
 #endif
     if (over) {
         gari__tsan_acquire(&gari__grace_token);

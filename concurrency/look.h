@@ -18,6 +18,12 @@
  * Never waits. When that is held up for long, or looks are impossible, it asks the grace thread. */
 bool gari__grace_look(uint64_t ticket);
 
+/* A full barrier on every thread of the process that is running: a system call; where there is none for it, on
+ * those that are in a section, or begin or end one, for then these are barriers. False: it cannot be had now. */
+bool gari__readers_barrier(void);
+/* Whether it is one on every thread. */
+bool gari__has_barrier(void);
+
 /* Before liburcu's part of a fork, and after it, in both processes. */
 void gari__readers_before_fork(void);
 void gari__readers_after_fork(void);

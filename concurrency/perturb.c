@@ -61,6 +61,8 @@ static const char *const names[] = {
     [GARI__MUTANT_LATE_IN_WALK - 1] = "late-in-walk",
     [GARI__MUTANT_NO_RECOUNT - 1] = "no-recount",
     [GARI__MUTANT_NO_SWEEP_WAIT - 1] = "no-sweep-wait",
+    [GARI__MUTANT_KEPT_BUSY - 1] = "kept-busy",
+    [GARI__MUTANT_KEPT_NO_BARRIER - 1] = "kept-no-barrier",
     [GARI__MUTANTS - 1] = NULL,
 };
 

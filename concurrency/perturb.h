@@ -57,6 +57,8 @@ enum gari__mutants {
     GARI__MUTANT_LATE_IN_WALK,
     GARI__MUTANT_NO_RECOUNT,
     GARI__MUTANT_NO_SWEEP_WAIT,
+    GARI__MUTANT_KEPT_BUSY,
+    GARI__MUTANT_KEPT_NO_BARRIER,
     GARI__MUTANTS
 };
 
@@ -79,6 +81,7 @@ enum gari__steps {
     GARI__STEP_WALK,    /* the collector has ended a section of a walk and begins the next */
     GARI__STEP_LATE, /* a late root's grace period is over; nothing below it has been looked at */
     GARI__STEP_EXCLUSIVE, /* an object below it is found to be exclusive, and is still what it was */
+    GARI__STEP_KEPT,      /* a thread has found a reference in its table, and has not taken it */
     GARI__STEP_TRAVERSE,  /* a program's traverse callback is between two fields */
     GARI__STEPS
 };

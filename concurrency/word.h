@@ -21,7 +21,8 @@
 /* The object's bit among the candidates (object/candidate.h) is set, or will be before the section ends
  * in which this was. A pass that takes the bit away takes this away too before it reads the object. */
 #define GARI__CANDIDATE ((uint64_t)1 << 0)
-/* Bit 1 is free. */
+/* The type is GARI_TYPE_HOT: who gives a reference back may keep it (object/kept.h). */
+#define GARI__HOT ((uint64_t)1 << 1)
 #define GARI__IMMORTAL ((uint64_t)1 << 2)
 #define GARI__LEAF ((uint64_t)1 << 3)
 /* The object has a control block for its weak references (object/weak.h): its death has somebody to

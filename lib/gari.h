@@ -148,7 +148,7 @@ typedef struct gari_type {
      * the payload points to. The references are gone by then. */
     void (*reclaim)(void *self) GARI_DEFAULT_;
 
-    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, GARI_TYPE_LATE, or 0 */
+    unsigned flags GARI_DEFAULT_; /* GARI_TYPE_NO_CLEAR, _LATE, _HOT, together, or 0 */
 
     int reserved;
 } gari_type;
@@ -166,6 +166,18 @@ typedef struct gari_type {
  * not lead to anything whose death must be prompt; not together with finalize, dispose or reclaim.
  * gari_collect gives back what waits before it looks for cycles. */
 #define GARI_TYPE_LATE 2u
+
+/* In gari_type.flags: threads take and give back references to such objects all the time, say to the
+ * configuration, a routing table, the root of what is read by everybody. They count per thread: a reference
+ * that gari_decref gets, and that is not the last, the calling thread may keep for its next gari_incref,
+ * gari_load or gari_try_incref of the same object (of at most 256 objects at a time), which then takes no
+ * locked instruction and no line of memory that others write. The price: an object whose last references
+ * are kept by others than who drops the last one dies when those are taken back, which gari's background
+ * thread (or, where there is none, allocation) does every 10 ms, and gari_collect, gari_step and the end of
+ * the thread do at once. Until then it counts as alive, also for weak references; its finalize and dispose
+ * are called by who takes back. As in CPython's free-threaded build, which counts references to types per
+ * thread. Goes together with the other flags. */
+#define GARI_TYPE_HOT 4u
 
 /* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */
 #define GARI_TYPE(...) GARI_TYPE_(__VA_ARGS__, .reserved = 0)
@@ -229,7 +241,8 @@ GARI_API void gari_decref(gari_object *object);
  * borrowed. False when the object's last reference has gone meanwhile. */
 GARI_API bool gari_try_incref(gari_object *object);
 
-/* The object's count: exact for what the caller can know (others may change it at any time). */
+/* The object's count: exact for what the caller can know (others may change it at any time). Of an object of
+ * a hot type it includes what other threads keep. */
 GARI_API size_t gari_getrefcount(const gari_object *object);
 
 /* The generation that the object belongs to: 0, 1 or 2, since which collection it has lived; or

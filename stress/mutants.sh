@@ -106,6 +106,8 @@ by_schedule bad-shrink sweepschedules leavers
 by_schedule no-recount sweepschedules recount
 by_schedule no-sweep-wait sweepschedules "sweep wait"
 
+by_schedule kept-busy hotschedules step
+
 by_schedule weak-no-gate weakschedules before-commit
 by_schedule weak-late-tag weakschedules before-commit
 by_schedule weak-no-grace weakschedules after-commit
@@ -115,6 +117,8 @@ by_schedule finalize-twice weakschedules second-proof
 by_schedule no-grace weakschedules before-tag
 by_schedule raise-dead weakschedules after-commit
 
+by_chance kept-busy hot
+by_chance kept-no-barrier hot
 by_chance weak-no-gate weakgets
 by_chance no-second-proof finalizers
 by_chance finalize-twice finalizers

@@ -1,5 +1,5 @@
 /* counts on gari. --tracked 0: an object without references, at which the collector never looks; by
- * default one with two, as most are. */
+ * default one with two, as most are. --hot 1: of a type that threads count for themselves. */
 #include "bench/gari_peer.h"
 
 struct node {
@@ -13,6 +13,8 @@ struct leaf {
 };
 static const gari_type node_type =
     GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right));
+static const gari_type hot_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_HOT);
 static const gari_type leaf_type = GARI_TYPE(struct leaf);
 
 typedef gari_object *object_ref;
@@ -31,13 +33,15 @@ static inline void object_pair(object_ref object)
 
 static void counts_begin(void);
 static void counts_end(void);
-#define COUNTS_ARGUMENTS "--tracked "
+#define COUNTS_ARGUMENTS "--tracked --hot "
 #include "bench/counts/counts.h"
 
 static void counts_begin(void)
 {
     gari_peer_configure();
-    counted_type = bench_long("--tracked", 1) ? &node_type : &leaf_type;
+    counted_type = bench_long("--hot", 0)       ? &hot_type
+                   : bench_long("--tracked", 1) ? &node_type
+                                                : &leaf_type;
 }
 
 static void counts_end(void)

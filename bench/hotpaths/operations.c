@@ -20,14 +20,18 @@ static const gari_type node_type =
 static const gari_type late_type =
     GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_LATE);
 
+/* Of which a thread keeps what it gives back. */
+static const gari_type hot_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, left, right), .flags = GARI_TYPE_HOT);
+
 struct leaf {
     gari_object header;
     uint64_t payload[3];
 };
 static const gari_type leaf_type = GARI_TYPE(struct leaf);
 
-static struct node *a, *b;
-static GARI_ROOT(struct node) root;
+static struct node *a, *b, *hot;
+static GARI_ROOT(struct node) root, hot_root;
 static uint64_t sum;
 
 static void *make(const gari_type *type)
@@ -60,6 +64,24 @@ static void pair(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         gari_incref(a);
         gari_decref(a);
+    }
+}
+
+/* Last of all: before, no type of the process is hot. */
+static void make_hot(void)
+{
+    if (hot)
+        return;
+    hot = make(&hot_type);
+    gari_store(&hot_root, hot);
+}
+
+static void hot_pair(unsigned count)
+{
+    make_hot();
+    for (unsigned i = 0; i < count; i++) {
+        gari_incref(hot);
+        gari_decref(hot);
     }
 }
 
@@ -96,6 +118,16 @@ static void owned_read(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct node *node = gari_load(&root);
+        sum += node->payload;
+        gari_decref(node);
+    }
+}
+
+static void hot_owned_read(unsigned count)
+{
+    make_hot();
+    for (unsigned i = 0; i < count; i++) {
+        struct node *node = gari_load(&hot_root);
         sum += node->payload;
         gari_decref(node);
     }
@@ -162,12 +194,13 @@ static const struct operation {
     void (*run)(unsigned count);
     unsigned count;
 } operations[] = {
-    {"loop_alone", loop_alone, 20000},   {"incref_decref", pair, 20000},
-    {"new_drop", new_and_drop, 50000},   {"new_drop_leaf", new_and_drop_leaf, 50000},
-    {"read_section", section, 20000},    {"borrowed_read", borrowed_read, 20000},
-    {"owned_read", owned_read, 20000},   {"store", store, 20000},
-    {"tree_node", tree_node, 1023 * 50}, {"late_tree_node", late_tree_node, 1023 * 200},
-    {"ring_node", ring_node, 50000},
+    {"loop_alone", loop_alone, 20000},         {"incref_decref", pair, 20000},
+    {"new_drop", new_and_drop, 50000},         {"new_drop_leaf", new_and_drop_leaf, 50000},
+    {"read_section", section, 20000},          {"borrowed_read", borrowed_read, 20000},
+    {"owned_read", owned_read, 20000},         {"store", store, 20000},
+    {"tree_node", tree_node, 1023 * 50},       {"late_tree_node", late_tree_node, 1023 * 200},
+    {"ring_node", ring_node, 50000},           {"hot_incref_decref", hot_pair, 20000},
+    {"hot_owned_read", hot_owned_read, 20000},
 };
 
 static void measure(const struct operation *operation)
@@ -195,6 +228,8 @@ int main(void)
         measure(&operations[i]);
     printf("compiler %s\n", __VERSION__);
     gari_store(&root, NULL);
+    gari_store(&hot_root, NULL);
+    gari_decref(hot);
     gari_decref(a);
     gari_decref(b);
     return gari_shutdown(NULL, NULL) != 0;

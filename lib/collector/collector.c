@@ -11,6 +11,7 @@
 #include "lib/object/candidate.h"
 #include "lib/object/checked.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -130,6 +131,7 @@ bool gari_step(size_t budget)
     gari__worker_ensure("gari_step");
     uint64_t ticket = 0;
     budget = budget ? budget : 1;
+    gari__kept_take_back(self, false);
     bool more = gari__deaths_run(self, budget) == 0;
     enum gari__slice slice = slice_of_step(self, budget, &ticket);
     /* What follows the wait is done at once: if steps are seconds apart the proof would be too old by the next. */

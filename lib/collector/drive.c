@@ -7,6 +7,7 @@
 #include "lib/heap/segment.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -180,6 +181,7 @@ static void await_late(struct gari__object_thread *self)
 
 uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
 {
+    gari__kept_take_back(self, true);
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
         ;
     if (gari__load_relaxed(&gari__late_used))

@@ -17,6 +17,7 @@
 #include "lib/object/checked.h"
 #include "lib/object/death.h"
 #include "lib/object/finalizer.h"
+#include "lib/object/kept.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -50,6 +51,7 @@ static void before_fork(void)
     gari__gate_shut_for_fork();
     /* Whoever takes one of these locks while he has another has it in this order. */
     gari__records_before_fork();
+    gari__kept_before_fork();
     gari__mutex_pass(&gari__collector.slice);
     gari__walks_before_fork();
     gari__limbo_before_fork();
@@ -129,6 +131,7 @@ static void after_fork_in_child(void)
     gari__limbo_after_fork(self);
     gari__aside_after_fork(gari__finalize_after_fork(self));
     renew_collector(self);
+    gari__kept_renew();
     gari__records_after_fork();
     gari__candidates_after_fork(NULL);
     gari__waiting_after_fork(NULL, NULL);

@@ -8,6 +8,7 @@
 #include "lib/collector/events.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -253,10 +254,12 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
     gari__finalizers_retry();
     if (!may_help(self) || self->never_help)
         return 0;
+    if (gari__collector.mode == GARI_MODE_INLINE || !gari__worker_exists())
+        gari__kept_tick(self);
     bool late = is_late_due(self);
     if (late)
         seal_late(self);
-    bool dying = gari__waiting_any(GARI__DYING);
+    bool dying = self->pending || gari__waiting_any(GARI__DYING);
     if (!dying && !gari__limbo_any())
         return 0;
     uint64_t begin = gari__now_ns();

@@ -9,6 +9,7 @@
 #include "lib/heap/segment.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 #include "lib/object/limbo.h"
 #include "lib/object/waiting.h"
 
@@ -17,6 +18,8 @@
 #define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
+/* While threads keep references. */
+#define KEPT_TICK_NS 10000000u
 /* While a pass rests: it may do so for longer. */
 #define REST_TICK_NS 5000000u
 /* While threads free what died late themselves, the background thread leaves it to them: unless so much
@@ -105,8 +108,9 @@ static uint64_t work(struct gari__object_thread *self)
         leave = leaves_it_to_others(crowded);
         /* First what is dead already: it may be all that made a collection look due. */
         pthread_mutex_lock(&hands);
-        bool dying =
-            gari__waiting_any(GARI__DYING) && gari__deaths_run(self, GARI__WORKER_BUDGET) == 0;
+        gari__kept_tick(self);
+        bool dying = (self->pending || gari__waiting_any(GARI__DYING)) &&
+                     gari__deaths_run(self, GARI__WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
         slice = GARI__SLICE_IDLE;
         if (!leave) {
@@ -164,7 +168,9 @@ static void sleep_for(uint64_t ns)
          * flag, or this look sees their work. */
         (void)gari__exchange_seq_cst(&gari__collector_asleep, true);
         GARI_PERTURB_AT("worker.look");
-        bool more = gari__limbo_any() || gari__candidates_any(), left = left_behind();
+        bool more =
+            gari__limbo_any() || gari__candidates_any() || gari__load_seq_cst(&gari__kept_any);
+        bool left = left_behind();
         while (!more && !left && !worker.kicked && !worker.stop)
             gari__cond_wait(&worker.wake, &worker.lock);
         gari__store_relaxed(&gari__collector_asleep, false);
@@ -205,6 +211,8 @@ static void *worker_main(void *unused)
     for (;;) {
         gari__fetch_add_acq_rel(&worker.turns, 1);
         uint64_t ns = work(self);
+        if (ns > KEPT_TICK_NS && gari__load_relaxed(&gari__kept_any))
+            ns = KEPT_TICK_NS;
         gari__fetch_add_acq_rel(&worker.turns, 1);
         gari__mutex_lock(&worker.lock);
         bool stop = worker.stop;

@@ -3,6 +3,7 @@
 #include "concurrency/fatal.h"
 #include "lib/object/death.h"
 #include "lib/object/finalize.h"
+#include "lib/object/kept.h"
 
 #undef gari_incref
 #undef gari_decref
@@ -106,6 +107,9 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
 
 gari_object *gari_incref(gari_object *object)
 {
+    struct gari__object_thread *self = gari__keeper();
+    if (gari__unlikely(self != NULL) && gari__kept_take(self, object))
+        return object;
     GARI_PERTURB_AT("incref");
     if (object)
         gari__count_up(object, "gari_incref");
@@ -115,16 +119,17 @@ gari_object *gari_incref(gari_object *object)
 bool gari_try_incref(gari_object *object)
 {
     gari__checked_object(object, "gari_try_incref");
+    struct gari__object_thread *self = gari__keeper();
+    if (gari__unlikely(self != NULL) && gari__kept_take(self, object))
+        return true;
     return gari__count_try_up(object);
 }
 
-void gari_decref(gari_object *object)
+/* The ways of gari_decref are functions of their own, so that none saves registers for another's calls. */
+
+static __attribute__((noinline)) void give_back(struct gari__object_thread *self,
+                                                gari_object *object, uint64_t word)
 {
-    if (!object)
-        return;
-    struct gari__object_thread *self = gari__enter("gari_decref");
-    GARI_PERTURB_AT("decref");
-    uint64_t word = gari__load_relaxed(gari__word_of(object));
     bool died;
     if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
         /* Not looked at again but by whoever brings it to zero. */
@@ -140,10 +145,46 @@ void gari_decref(gari_object *object)
     gari__leave(self);
 }
 
+static __attribute__((noinline)) void give_back_slowly(gari_object *object)
+{
+    struct gari__object_thread *self = gari__enter("gari_decref");
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    if ((word & GARI__HOT) && gari__kept_give(self, object, word))
+        gari__leave(self);
+    else
+        give_back(self, object, word);
+}
+
+static __attribute__((noinline)) void give_back_hot(struct gari__object_thread *self,
+                                                    gari_object *object, uint64_t word)
+{
+    if (self->heap.thread.leaves_slowly || !gari__kept_give_again(self, object, word))
+        give_back_slowly(object);
+}
+
+void gari_decref(gari_object *object)
+{
+    if (!object)
+        return;
+    struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
+    GARI_PERTURB_AT("decref");
+    if (gari__unlikely(!self)) {
+        give_back_slowly(object);
+        return;
+    }
+    uint64_t word = gari__load_relaxed(gari__word_of(object));
+    if (gari__unlikely(word & GARI__HOT))
+        give_back_hot(self, object, word);
+    else
+        give_back(self, object, word);
+}
+
 size_t gari_getrefcount(const gari_object *object)
 {
     gari__checked_object(object, "gari_getrefcount");
-    return gari__count_of(gari__load_relaxed(gari__word_of(object)));
+    size_t count = gari__count_of(gari__load_relaxed(gari__word_of(object)));
+    struct gari__object_thread *self = gari__keeper();
+    return gari__unlikely(self != NULL) ? count - gari__kept_of(self, object) : count;
 }
 
 bool gari_is_tracked(const gari_object *object)

@@ -3,6 +3,7 @@
 #include "concurrency/fatal.h"
 #include "lib/object/count.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 
 /* Mutant: what has left a field in a user's section, and is given back after that. */
 static __thread gari_object *put_off;
@@ -73,6 +74,13 @@ static void suspect_moved(struct gari__object_thread *self, gari_object *object,
 void *gari_slot_load(gari_slot *slot)
 {
     gari__checked_field(slot, "gari_load");
+    struct gari__object_thread *self = gari__keeper();
+    if (gari__unlikely(self != NULL)) {
+        /* What the thread keeps is alive, in no section. Acquire: as below. */
+        gari_object *kept = gari__load_acquire(&slot->pointer);
+        if (kept && gari__kept_take(self, kept))
+            return kept;
+    }
     gari__section_begin();
     GARI_PERTURB_AT("borrow.read");
     /* Acquire: pairs with the release of whoever published the object. */

@@ -4,6 +4,7 @@
 #include "lib/heap/memory.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
+#include "lib/object/kept.h"
 
 uint16_t gari__birth_stamp = 1;
 bool gari__collector_asleep;
@@ -25,6 +26,7 @@ static void leave(struct gari__thread *record)
 static void detach(struct gari__thread *record)
 {
     struct gari__object_thread *self = (struct gari__object_thread *)record;
+    gari__kept_release(self);
     gari__deaths_run(self, GARI__DEATH_BUDGET);
     gari__bins_disown(&self->heap);
     self->alarm = 0;
@@ -46,6 +48,7 @@ void gari__records_before_fork(void)
 static void forget(struct gari__object_thread *gone)
 {
     gari__suspect_after_fork(gone);
+    gari__kept_after_fork(gone);
     gone->pending = 0;
     gone->run_count = 0;
     gone->claimed_base = 0;

@@ -13,6 +13,22 @@
 
 struct gari__finalize_set;
 
+/* What a thread keeps of objects of hot types (kept.h). */
+#define GARI__KEPT_BITS 7
+#define GARI__KEPT_SETS (1u << GARI__KEPT_BITS)
+#define GARI__KEPT_WAYS 2u
+
+struct gari__keeping {
+    unsigned used; /* entries with an object; atomically */
+    unsigned turn; /* which way was replaced last */
+    bool busy;     /* the thread is at its table; atomically */
+    bool barred;   /* it must not be; atomically */
+    struct gari__kept {
+        gari_object *object; /* atomically */
+        size_t count;        /* references to it, perhaps none */
+    } table[GARI__KEPT_SETS][GARI__KEPT_WAYS];
+};
+
 struct gari__object_thread {
     struct gari__heap_thread heap;
 
@@ -87,6 +103,8 @@ struct gari__object_thread {
     /* GARI_STRESS (collector/stress.c): the calls left until the next collection, what they are drawn
      * from, and the setting that they belong to, 0: none yet. */
     uint64_t calls_left, calls_random, calls_setting;
+
+    struct gari__keeping keeping;
 };
 
 /* Whether the ends of calls are counted, for GARI_STRESS; for the threads that attach from now on. */

@@ -10,7 +10,15 @@
 
 #define TABLE 256
 
+/* The checked build keeps no references: it tells of one that is given back twice at the call. */
+#ifdef GARI_CHECKED
+#define KEEPS false
+#else
+#define KEEPS true
+#endif
+
 bool gari__late_used;
+bool gari__hot_used;
 
 /* Read without the lock: a bucket's list only ever grows at its head. */
 static struct gari__shape *table[TABLE];
@@ -57,7 +65,7 @@ static void check(const gari_type *type, const char *call)
                     type->refs.count, GARI_MAX_REFS);
     for (uint32_t i = 0; i < type->refs.count; i++)
         check_offset(type, type->refs.offset[i], sizeof(gari_slot), "reference field", call);
-    if (type->flags & ~(GARI_TYPE_NO_CLEAR | GARI_TYPE_LATE))
+    if (type->flags & ~(GARI_TYPE_NO_CLEAR | GARI_TYPE_LATE | GARI_TYPE_HOT))
         gari__fatal("%s: type '%s' has flags 0x%x, of which some are unknown", call, type->name,
                     type->flags);
     if ((type->flags & GARI_TYPE_LATE) && !is_unobserved(type))
@@ -150,11 +158,14 @@ static void describe(struct gari__shape *shape, const gari_type *type)
     shape->tracked = is_tracked(type);
     if (type->flags & GARI_TYPE_LATE)
         gari__store_relaxed(&gari__late_used, true);
+    if (type->flags & GARI_TYPE_HOT)
+        gari__store_relaxed(&gari__hot_used, true);
     shape->plain = shape->tracked && !shape->has_items && !type->traverse;
     shape->late = (type->flags & GARI_TYPE_LATE) && shape->tracked;
     shape->unobserved = is_unobserved(type);
     shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
-                        (type->finalize ? GARI__UNFINALIZED : 0);
+                        (type->finalize ? GARI__UNFINALIZED : 0) |
+                        (KEEPS && (type->flags & GARI_TYPE_HOT) ? GARI__HOT : 0);
 }
 
 static struct gari__shape *make(const gari_type *type)

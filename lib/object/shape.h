@@ -29,6 +29,8 @@ struct gari__shape {
 
 /* Some type is GARI_TYPE_LATE. Atomically. */
 extern bool gari__late_used;
+/* Some type is GARI_TYPE_HOT. Atomically. */
+extern bool gari__hot_used;
 
 /* The type's shape; NULL when there is no memory. A wrong type is fatal; `call` names the API
  * function for the sentence. */

@@ -170,6 +170,15 @@ for macro in BIRTH_RELAXED WALK_RELAXED TAG_RELAXED GET_RELAXED LIST_ACQ_REL UNL
     mutant short "ordering-$(echo $macro | tr 'A-Z_' 'a-z-')" ordering.pml "-DM_$macro"
 done
 
+# ---- Kept references: each thread's table, and who takes back from it ----------------------------------
+
+holds short kept/2-operations kept.pml "-DOPERATIONS=2"
+holds full  kept/4-operations kept.pml "-DOPERATIONS=4"
+holds long  kept/5-operations kept.pml "-DOPERATIONS=5"
+for macro in BUSY NO_BARRIER END_RELAXED NOT_TOLD LOOKED_BEFORE GIVEN_AND_KEPT; do
+    mutant short "kept-$(echo $macro | tr 'A-Z_' 'a-z-')" kept.pml "-DOPERATIONS=3 -DM_KEPT_$macro"
+done
+
 # ---- Late death: what hangs on a dead root is freed without a count ---------------------------------
 
 holds short late/tracked   late.pml "-DM=2"

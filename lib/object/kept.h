@@ -1,0 +1,123 @@
+/* Per-thread counts of types that are GARI_TYPE_HOT: references that a thread has given back and keeps.
+ *
+ * A kept reference is an owned one like any other, as far as the count, the collector and its proof are
+ * concerned; only its owner is the thread's record, and no longer the user's code. So a thread that gives a
+ * reference back and takes one again counts in its own table, without a locked instruction, and writes no
+ * cache line of the object's. What this costs is that an object whose last references are kept lives until
+ * they are taken back.
+ *
+ * The table is its thread's, who works on it without a lock. Anybody else first bars the thread from it, has
+ * a barrier pass through all processors, and then looks whether the thread is in the middle of something;
+ * docs/protocol.md, "Kept references", has the argument. CPython's free-threaded build counts references to
+ * types per thread likewise; Refcache (Clements, Kaashoek and Zeldovich, EuroSys 2013) everything, per
+ * processor. */
+#ifndef GARI_OBJECT_KEPT_H
+#define GARI_OBJECT_KEPT_H
+
+#include "lib/object/count.h"
+
+/* Some thread may keep something. Atomically. */
+extern bool gari__kept_any;
+
+/* Everybody's are given back, but for those of a thread that is just at its table: `patiently` waits for it.
+ * Deaths are left in the calling thread's record. */
+void gari__kept_take_back(struct gari__object_thread *self, bool patiently);
+/* The same if it has not been done for a while. */
+void gari__kept_tick(struct gari__object_thread *self);
+/* The calling thread's own. */
+void gari__kept_release(struct gari__object_thread *self);
+/* How many references to the object the calling thread keeps. */
+size_t gari__kept_of(struct gari__object_thread *self, const gari_object *object);
+
+void gari__kept_before_fork(void);
+/* In the child, for the record of a thread that does not exist there: its table is whole. */
+void gari__kept_after_fork(struct gari__object_thread *gone);
+void gari__kept_renew(void);
+
+static inline struct gari__kept *gari__kept_set(struct gari__keeping *keeping,
+                                                const gari_object *object)
+{
+    uint64_t mixed = (uint64_t)(uintptr_t)object * UINT64_C(0x9e3779b97f4a7c15);
+    return keeping->table[mixed >> (64 - GARI__KEPT_BITS)];
+}
+
+/* The entry for the object, or NULL. */
+static inline struct gari__kept *gari__kept_find(struct gari__keeping *keeping,
+                                                 const gari_object *object)
+{
+    struct gari__kept *set = gari__kept_set(keeping, object);
+    for (size_t way = 0; way < GARI__KEPT_WAYS; way++) {
+        if (gari__load_relaxed(&set[way].object) == object)
+            return &set[way];
+    }
+    return NULL;
+}
+
+/* From here to the end the table is the calling thread's alone, if this returns true. */
+static inline bool gari__kept_begin(struct gari__keeping *keeping)
+{
+    gari__store_relaxed(&keeping->busy, true);
+    GARI_PERTURB_AT("kept.busy");
+    /* Not to be reordered by the compiler; by the processor it may be, as far as the barrier lets it that who bars
+     * the thread has pass in between: either he sees `busy`, or this sees `barred`. */
+    gari__compiler_barrier();
+    /* Acquire: pairs with the end of the bar. */
+    bool free = !gari__load_acquire(&keeping->barred);
+    return free;
+}
+
+static inline void gari__kept_end(struct gari__keeping *keeping)
+{
+    /* Release: pairs with the look at `busy`. */
+    gari__store_release(&keeping->busy, false);
+}
+
+/* Takes a reference to the object that the calling thread keeps. False: it keeps none. */
+static inline bool gari__kept_take(struct gari__object_thread *self, const gari_object *object)
+{
+    struct gari__keeping *keeping = &self->keeping;
+    struct gari__kept *kept = gari__kept_find(keeping, object);
+    if (!kept)
+        return false;
+    bool taken = gari__kept_begin(keeping) && kept->count > 0;
+    GARI_PERTURB_AT("kept.take");
+    GARI_PERTURB_STEP(KEPT);
+    if (gari__likely(taken))
+        kept->count--;
+    gari__kept_end(keeping);
+    return taken;
+}
+
+/* The calling thread, if it has a record and keeps anything; else NULL. Where no type is hot, that is all that
+ * is looked at. */
+static inline struct gari__object_thread *gari__keeper(void)
+{
+    if (gari__likely(!gari__load_relaxed(&gari__hot_used)))
+        return NULL;
+    struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
+    return self && gari__unlikely(gari__load_relaxed(&self->keeping.used)) ? self : NULL;
+}
+
+/* Gives a reference to the object, which has an entry, to the thread's table; `word` as below. False: gari__kept_give
+ * has to see to it. */
+static inline bool gari__kept_give_again(struct gari__object_thread *self,
+                                         const gari_object *object, uint64_t word)
+{
+    struct gari__keeping *keeping = &self->keeping;
+    struct gari__kept *kept = NULL;
+    if (gari__kept_begin(keeping))
+        kept = gari__kept_find(keeping, object);
+    bool keeps = kept && gari__count_of(word) > kept->count + 1;
+    GARI_PERTURB_AT("kept.give");
+    if (gari__likely(keeps))
+        kept->count++;
+    gari__kept_end(keeping);
+    return keeps;
+}
+
+/* The thread keeps a reference to the object, of a hot type, instead of giving it back; or gives back all that
+ * it has of it, if that is all there is. `word` was read while the reference was the caller's. False: it is the
+ * last, or cannot be kept. */
+bool gari__kept_give(struct gari__object_thread *self, gari_object *object, uint64_t word);
+
+#endif
