@@ -171,12 +171,13 @@ typedef struct gari_type {
  * configuration, a routing table, the root of what is read by everybody. They count per thread: a reference
  * that gari_decref gets, and that is not the last, the calling thread may keep for its next gari_incref,
  * gari_load or gari_try_incref of the same object (of at most 256 objects at a time), which then takes no
- * locked instruction and no line of memory that others write. The price: an object whose last references
- * are kept by others than who drops the last one dies when those are taken back, which gari's background
- * thread (or, where there is none, allocation) does every 10 ms, and gari_collect, gari_step and the end of
- * the thread do at once. Until then it counts as alive, also for weak references; its finalize and dispose
- * are called by who takes back. As in CPython's free-threaded build, which counts references to types per
- * thread. Goes together with the other flags. */
+ * locked instruction and no line of memory that others write. The price: an object may die late, when
+ * references that are kept have been taken back. gari's background thread (or, where there is none,
+ * allocation) does that every 10 ms; gari_collect, gari_step and the end of a thread do at once, and what
+ * a thread itself keeps goes when it gives back or replaces the last other reference. Until then the object
+ * counts as alive, also for weak references; its finalize and dispose are called by who takes back. As in
+ * CPython's free-threaded build, which counts references to types per thread. Goes together with the other
+ * flags. */
 #define GARI_TYPE_HOT 4u
 
 /* GARI_TYPE(struct node, .refs = ..., .dispose = ...): the members in the order declared above. */

@@ -53,13 +53,18 @@ static void end_keeper(pthread_t keeper)
     join_thread(keeper);
 }
 
+static pthread_t start_keeper(void)
+{
+    pthread_t thread = start_thread(keep_and_wait, NULL);
+    gate_wait(&has_kept);
+    return thread;
+}
+
 /* A new object that only the root has, and what a keeper keeps. */
 static pthread_t start_with_kept(const gari_type *type)
 {
     gari_move(&root, new_node(type, 0));
-    pthread_t thread = start_thread(keep_and_wait, NULL);
-    gate_wait(&has_kept);
-    return thread;
+    return start_keeper();
 }
 
 static bool has_died(void *arg)
@@ -134,6 +139,21 @@ Test(hot, fields_count_as_ever)
     assert_nothing_left();
 }
 
+Test(hot, emptying_the_last_field_gives_back_what_the_same_thread_keeps)
+{
+    use_manual_mode();
+    gari_move(&root, new_node(&hot_type, 0));
+    keep();
+    gari_store(&root, NULL);
+    assert_equal(atomic_load(&deaths), 1);
+    gari_move(&root, new_node(&hot_type, 0));
+    keep();
+    gari_move(&root, new_node(&hot_type, 0));
+    assert_equal(atomic_load(&deaths), 2);
+    gari_store(&root, NULL);
+    assert_nothing_left();
+}
+
 Test(hot, an_object_in_the_place_of_another_is_counted_for_itself)
 {
     use_manual_mode();
@@ -162,6 +182,11 @@ static void count_kept(void *arg)
         *all += gari_getrefcount(many[i]) - 1;
 }
 
+static void count_first(void *arg)
+{
+    *(size_t *)arg = gari_getrefcount(many[0]);
+}
+
 Test(hot, a_thread_keeps_so_many_and_no_more)
 {
     use_manual_mode();
@@ -183,6 +208,56 @@ Test(hot, a_thread_keeps_so_many_and_no_more)
     for (int i = 0; i < MANY; i++)
         gari_decref(many[i]);
     assert_equal(atomic_load(&deaths), MANY);
+    assert_nothing_left();
+}
+
+/* More references than an object may have come from a field and are given back; they are not all kept. */
+Test(hot, what_is_kept_does_not_make_an_object_immortal)
+{
+    use_manual_mode();
+    enum { REFERENCES = (1 << 24) + 10 };
+    struct node *node = new_node(&hot_type, 0);
+    for (size_t i = 0; i < SCALED(REFERENCES); i++) {
+        gari_store(&root, node);
+        gari_decref(gari_take(&root));
+    }
+    size_t before = 0;
+    many[0] = node;
+    run_in_thread(count_first, &before);
+    assert_at_most(before, 1100);
+    gari_decref(node);
+    assert_equal(atomic_load(&deaths), 1);
+    assert_nothing_left();
+}
+
+Test(hot, the_death_of_the_last_holder_gives_back_what_the_same_thread_keeps)
+{
+    use_manual_mode();
+    struct node *holder = new_node(&node_type, 0), *node = new_node(&hot_type, 0);
+    gari_store(&holder->next, node);
+    gari_decref(node); /* is kept */
+    gari_decref(holder);
+    assert_equal(atomic_load(&deaths), 1);
+    assert_nothing_left();
+}
+
+static size_t count_root_of(gari_object *object, void *arg)
+{
+    (void)object, (void)arg;
+    return 1;
+}
+
+Test(hot, the_heap_is_sound_with_kept_references)
+{
+    use_manual_mode();
+    struct node *node = new_node(&hot_type, 0);
+    gari_store(&root, node);
+    keep();
+    gari_decref(node);
+    gari_check how = GARI_CHECK_INIT;
+    how.external = count_root_of;
+    assert_equal(gari_check_heap(&how), 0);
+    gari_store(&root, NULL);
     assert_nothing_left();
 }
 
@@ -229,10 +304,7 @@ Test(hot, what_was_given_back_is_prompt_again)
     use_manual_mode();
     pthread_t keeper = start_with_kept(&hot_type);
     end_keeper(keeper);
-    keep();
     gari_store(&root, NULL);
-    assert_equal(atomic_load(&deaths), KEEPS ? 0 : 1); /* this thread keeps one */
-    gari_collect(0);
     assert_equal(atomic_load(&deaths), 1);
     assert_nothing_left();
 }
@@ -255,10 +327,10 @@ Test(hot, a_cycle_that_others_keep_is_collected)
 Test(hot, a_weak_reference_gives_what_is_kept)
 {
     use_manual_mode();
-    pthread_t keeper = start_with_kept(&hot_type);
-    struct node *node = gari_load(&root);
+    struct node *node = new_node(&hot_type, 0);
     gari_weakref *weak = gari_weakref_new(node, NULL, NULL);
-    gari_decref(node);
+    gari_move(&root, node);
+    pthread_t keeper = start_keeper();
     gari_store(&root, NULL);
     node = gari_weakref_get(weak);
     cr_assert((node != NULL) == KEEPS);
@@ -268,6 +340,64 @@ Test(hot, a_weak_reference_gives_what_is_kept)
     assert_equal(atomic_load(&deaths), 1);
     gari_decref(weak);
     end_keeper(keeper);
+    assert_nothing_left();
+}
+
+/* Loads a partner and gives it back, when both are garbage and about to be proved so again. */
+static void look_at_next(void *self)
+{
+    struct node *node = self, *next = gari_load(&node->next);
+    gari_decref(next);
+}
+
+static const gari_type looking_hot_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any),
+              .finalize = look_at_next, .dispose = count_death, .flags = GARI_TYPE_HOT);
+
+Test(hot, finalizers_that_look_at_each_other_do_not_keep_each_other_alive)
+{
+    use_manual_mode();
+    struct node *a = new_node(&looking_hot_type, 0), *b = new_node(&looking_hot_type, 0);
+    gari_store(&a->next, b);
+    gari_move(&b->next, a);
+    gari_decref(b);
+    assert_equal(gari_collect(2), 2);
+    assert_equal(atomic_load(&deaths), 2);
+    assert_nothing_left();
+}
+
+/* What the node has is not in a field. */
+static void drop_value(void *self)
+{
+    gari_decref((struct node *)(uintptr_t)((struct node *)self)->value);
+}
+
+static const gari_type dropping_type =
+    GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any), .dispose = drop_value);
+
+static pthread_key_t key;
+
+static void drop_last(void *arg)
+{
+    gari_decref((struct node *)arg);
+}
+
+static void *leave_to_the_end(void *arg)
+{
+    struct node *node = new_node(&dropping_type, (long)(uintptr_t)gari_incref(many[0]));
+    pthread_setspecific(key, node);
+    return arg;
+}
+
+/* A dispose that is called as the thread's record is given back. */
+Test(hot, what_is_given_back_at_a_threads_end_is_not_kept)
+{
+    use_manual_mode();
+    many[0] = new_node(&hot_type, 0);
+    pthread_key_create(&key, drop_last);
+    join_thread(start_thread(leave_to_the_end, NULL));
+    gari_decref(many[0]);
+    assert_equal(atomic_load(&deaths), 1);
     assert_nothing_left();
 }
 

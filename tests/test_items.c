@@ -1,7 +1,9 @@
 /* Objects of variable length: gari_new_items. */
 #include "tests/support.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 TestSuite(items, .timeout = 60);
 
@@ -123,6 +125,37 @@ Test(items, of_large_arrays_of_references_go_back_to_the_system_too)
     settle();
     assert_at_most(stats_now().heap_bytes, before + (1 << 20));
     cr_assert(stats_now().heap_peak_bytes >= 8000000);
+    assert_nothing_left();
+}
+
+/* Whether the system has been asked for huge pages at the address, as /proc/self/smaps tells. */
+static bool asks_for_huge_pages(const void *address)
+{
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    cr_assert(maps);
+    char line[512];
+    bool here = false, asked = false;
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            here = begin <= (uintptr_t)address && (uintptr_t)address < end;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            asked = strstr(line, " hg") != NULL;
+    }
+    fclose(maps);
+    return asked;
+}
+
+Test(items, of_four_megabytes_ask_for_huge_pages)
+{
+    use_manual_mode();
+    bool system_has_them = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+    struct text *small = gari_new_items(&text_type, 2 << 20);
+    struct text *large = gari_new_items(&text_type, 4 << 20);
+    cr_assert(!asks_for_huge_pages(small));
+    cr_assert(asks_for_huge_pages(large) == system_has_them);
+    gari_decref(small);
+    gari_decref(large);
     assert_nothing_left();
 }
 

@@ -17,6 +17,9 @@
 
 #include <errno.h>
 
+/* For who has lost his processor while he takes or gives back what he keeps. */
+#define STEP_PATIENCE_NS 1000000u
+
 #undef gari_generation
 
 struct gari__collector gari__collector = {
@@ -131,7 +134,7 @@ bool gari_step(size_t budget)
     gari__worker_ensure("gari_step");
     uint64_t ticket = 0;
     budget = budget ? budget : 1;
-    gari__kept_take_back(self, false);
+    gari__kept_take_back(self, STEP_PATIENCE_NS);
     bool more = gari__deaths_run(self, budget) == 0;
     enum gari__slice slice = slice_of_step(self, budget, &ticket);
     /* What follows the wait is done at once: if steps are seconds apart the proof would be too old by the next. */

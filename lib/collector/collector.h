@@ -161,6 +161,8 @@ void gari__drive_proofs(struct gari__object_thread *self);
 /* Ends what is open: a pass without a proof is given up, its candidates kept; another one finished.
  * Under the lock. */
 void gari__drive_idle(struct gari__object_thread *self);
+/* What threads keep is given back, and what dies of it taken apart. */
+void gari__drive_kept(struct gari__object_thread *self);
 /* What follows from it where there are finalizers: runs those that are queued (by_hand) or waits a moment
  * for the thread that does, and proves what they have left. Returns the number of objects freed. */
 uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand);

@@ -179,11 +179,16 @@ static void await_late(struct gari__object_thread *self)
         ;
 }
 
-uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
+void gari__drive_kept(struct gari__object_thread *self)
 {
-    gari__kept_take_back(self, true);
+    gari__kept_take_back(self, GARI__KEPT_PATIENCE_NS);
     while (gari__deaths_run(self, WHOLE_BUDGET) == 0)
         ;
+}
+
+uint64_t gari__drive_collection(struct gari__object_thread *self, int generation)
+{
+    gari__drive_kept(self);
     if (gari__load_relaxed(&gari__late_used))
         await_late(self);
     bool announced = gari__events_start(generation, false);
@@ -225,6 +230,8 @@ uint64_t gari__drive_finalizers(struct gari__object_thread *self, bool by_hand)
         else if (!gari__load_relaxed(&gari__finalize_queued_only))
             gari__aside_wait(FINALIZE_WAIT_NS);
         bool resumed = false;
+        /* What finalizers have loaded and given back may be kept. */
+        gari__drive_kept(self);
         gari__collector_lock();
         finish(young, self);
         while (resume_finalized(young)) {

@@ -255,7 +255,7 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
     if (!may_help(self) || self->never_help)
         return 0;
     if (gari__collector.mode == GARI_MODE_INLINE || !gari__worker_exists())
-        gari__kept_tick(self);
+        gari__kept_tick(self, true);
     bool late = is_late_due(self);
     if (late)
         seal_late(self);

@@ -108,7 +108,7 @@ static uint64_t work(struct gari__object_thread *self)
         leave = leaves_it_to_others(crowded);
         /* First what is dead already: it may be all that made a collection look due. */
         pthread_mutex_lock(&hands);
-        gari__kept_tick(self);
+        gari__kept_tick(self, false);
         bool dying = (self->pending || gari__waiting_any(GARI__DYING)) &&
                      gari__deaths_run(self, GARI__WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);

@@ -10,8 +10,9 @@
 _Static_assert(sizeof(struct gari__segment) <= GARI__PAGE_SIZE, "the header is one page");
 
 /* A heap of that size has huge pages from then on: they make the walks of a large one a fifth faster, and what
- * is not used of the last one is little beside it. */
+ * is not used of the last one is little beside it. So has an object of that size, whatever the heap's. */
 #define HUGE_FROM ((size_t)16 << 20)
+#define HUGE_OBJECT_FROM ((size_t)4 << 20)
 
 /* Of small pages, at a time: 20 us. */
 #define PIECE ((size_t)256 << 10)
@@ -128,7 +129,7 @@ static struct gari__segment *map_segment(size_t size)
     }
     if (!segment)
         return NULL;
-    bool huge = gari__load_relaxed(&bytes) >= HUGE_FROM;
+    bool huge = gari__load_relaxed(&bytes) >= HUGE_FROM || size >= HUGE_OBJECT_FROM;
     if (huge) /* before anything is written there */
         gari__memory_huge(segment, size);
     segment->huge = huge;

@@ -264,6 +264,7 @@ size_t gari_check_heap(const gari_check *how)
     }
     gari__worker_stop();
     gari__finalizers_stop();
+    gari__drive_kept(self);
     gari__collector_lock();
     gari__drive_idle(self);
     struct gari__check check = {.how = how};

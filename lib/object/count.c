@@ -98,7 +98,7 @@ bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *ob
         gari__suspect_end_nothing(self);
     if (gari__count_of(old) > 1) {
         gari__checked_owned(object, call);
-        return false;
+        return (old & GARI__HOT) && gari__kept_settle(self, object);
     }
     if (gari__unlikely(old & (GARI__IMMORTAL | GARI__UNFINALIZED | GARI__HAS_WEAK)))
         return gari__count_last(self, object, old);

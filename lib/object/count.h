@@ -64,6 +64,10 @@ static inline void gari__suspect_moved(struct gari__object_thread *self, gari_ob
 __attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
                                             uint64_t old);
 
+/* A reference to an object of a hot type has gone, not the last, in the section in which it went: if all that is
+ * left of it is what the calling thread keeps (kept.h), that goes too. True: as of gari__count_down. */
+__attribute__((cold)) bool gari__kept_settle(struct gari__object_thread *self, gari_object *object);
+
 /* gari__count_down of an object that is not SHARED: if a reference is left it is now, and if it is
  * tracked, a candidate, all in the one step. */
 bool gari__count_down_unshared(struct gari__object_thread *self, gari_object *object,
@@ -83,7 +87,7 @@ static inline bool gari__count_down(struct gari__object_thread *self, gari_objec
         gari__checked_owned(object, call);
         if (gari__needs_suspicion(old))
             gari__suspect(self, object);
-        return false;
+        return gari__unlikely(old & GARI__HOT) && gari__kept_settle(self, object);
     }
     if (gari__unlikely(!gari__is_counted(old)))
         gari__fatal_dead(object, call);

@@ -2,16 +2,16 @@
 
 #include "concurrency/clock.h"
 #include "concurrency/look.h"
-#include "lib/object/count.h"
 #include "lib/object/death.h"
 
 #include <sched.h>
 
-/* As often as references are taken back without being asked for. */
+/* As often as references are taken back without being asked for, */
 #define TICK_NS 10000000u
-/* How long it is waited for threads that are at their tables: each for some instructions, but one may have
- * lost its processor there. */
-#define PATIENCE_NS 300000000u
+/* and about how many at most by a thread that has come for memory. */
+#define TICK_BUDGET 512u
+/* At whether a thread has left its table. */
+#define LOOKS 1000
 
 bool gari__kept_any;
 
@@ -19,31 +19,39 @@ bool gari__kept_any;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last_ns; /* atomically */
 
-/* So many references that somebody kept, at least one. */
-static void give_back(struct gari__object_thread *self, gari_object *object, size_t count)
+/* In a section. So many references that somebody kept, at least one. True: as of gari__count_down. */
+static bool count_down(struct gari__object_thread *self, gari_object *object, size_t count)
 {
     static const char call[] = "gari_decref";
-    gari__section_begin();
     if (count > 1) {
         /* The last of them is still counted, so nothing can come of this. */
         uint64_t less = (uint64_t)(count - 1) << GARI__COUNT_SHIFT;
         uint64_t old = gari__fetch_sub_acq_rel(gari__word_of(object), less);
-        if (gari__unlikely(gari__count_of(old) < count))
+        if (gari__unlikely(gari__count_of(old) < count && !(old & GARI__IMMORTAL)))
             gari__fatal_dead(object, call);
     }
     GARI_PERTURB_AT("kept.back");
-    if (gari__count_down(self, object, call))
-        gari__death_push(self, object);
+    return gari__count_down(self, object, call);
+}
+
+static void give_back(struct gari__object_thread *self, struct gari__kept kept)
+{
+    if (kept.count == 0)
+        return;
+    gari__section_begin();
+    if (count_down(self, kept.object, kept.count))
+        gari__death_push(self, kept.object);
     gari__section_end();
 }
 
-/* The thread, which kept nothing, does. It may be the only thing that the collector would ever wake up for. */
+/* Somebody keeps something who may not have before. Once in a tick that wakes the background thread, so that it
+ * does not sleep for longer than one. */
 static void announce(void)
 {
     GARI_PERTURB_AT("kept.tell");
     /* Sequentially consistent: pairs with gari__kept_take_back, which takes this away before it looks at
      * `used`, and, with the look, with sleep_for in collector/worker.c. */
-    if (!gari__exchange_seq_cst(&gari__kept_any, true) &&
+    if (!gari__exchange_seq_cst(&gari__kept_any, true) ||
         gari__load_seq_cst(&gari__collector_asleep))
         gari__upcall_wake();
 }
@@ -74,29 +82,45 @@ bool gari__kept_give(struct gari__object_thread *self, gari_object *object, uint
     if (gari__count_of(word) <= 1 || (word & GARI__IMMORTAL) || self->heap.thread.shared ||
         !gari__has_barrier())
         return false;
-    if (!gari__kept_begin(keeping)) {
-        gari__kept_end(keeping);
-        return false;
-    }
-    struct gari__kept *kept = gari__kept_find(keeping, object), old = {NULL, 0};
-    bool first = keeping->used == 0;
+    bool first = false, keeps = gari__kept_begin(keeping);
+    struct gari__kept old = {NULL, 0};
     GARI_PERTURB_AT("kept.give");
-    if (!kept) {
-        old = enter(keeping, object);
-    } else if (gari__count_of(word) > kept->count + 1) {
-        kept->count++;
-    } else { /* all that is left of it, perhaps: then it dies now */
-        old = (struct gari__kept){object, kept->count + 1};
-        kept->count = 0;
+    if (keeps) {
+        struct gari__kept *kept = gari__kept_find(keeping, object);
+        if (!kept) {
+            first = keeping->used == 0;
+            old = enter(keeping, object);
+        } else if (gari__kept_has_room(kept, word)) {
+            kept->count++;
+        } else {
+            keeps = false;
+        }
     }
     gari__kept_end(keeping);
     if (first)
         announce();
-    if (old.count) {
-        give_back(self, old.object, old.count);
+    give_back(self, old);
+    if (keeps)
         gari__settle(self, NULL);
+    return keeps;
+}
+
+bool gari__kept_settle(struct gari__object_thread *self, gari_object *object)
+{
+    struct gari__keeping *keeping = &self->keeping;
+    if (!gari__load_relaxed(&keeping->used))
+        return false;
+    size_t count = 0;
+    if (gari__kept_begin(keeping)) {
+        struct gari__kept *kept = gari__kept_find(keeping, object);
+        uint64_t word = gari__load_relaxed(gari__word_of(object));
+        if (kept && kept->count >= gari__count_of(word)) {
+            count = kept->count;
+            kept->count = 0;
+        }
     }
-    return true;
+    gari__kept_end(keeping);
+    return count && count_down(self, object, count);
 }
 
 /* Gives back all that is in a table that nobody else works on. */
@@ -110,22 +134,21 @@ static void empty(struct gari__object_thread *self, struct gari__keeping *keepin
             gari__store_relaxed(&keeping->table[set][way].object, NULL);
             keeping->table[set][way].count = 0;
             gari__store_relaxed(&keeping->used, keeping->used - 1);
-            if (kept.count)
-                give_back(self, kept.object, kept.count);
+            give_back(self, kept);
         }
     }
 }
 
-void gari__kept_release(struct gari__object_thread *self)
+bool gari__kept_release(struct gari__object_thread *self)
 {
     struct gari__keeping *keeping = &self->keeping;
     if (!gari__load_relaxed(&keeping->used))
-        return;
-    /* Under the lock nobody bars it; and who has left it barred will find it empty. */
-    gari__mutex_lock(&lock);
+        return false;
+    gari__section_prepare();
+    gari__mutex_lock(&lock); /* under which nobody bars it */
     empty(self, keeping);
-    gari__store_relaxed(&keeping->barred, false);
     gari__mutex_unlock(&lock);
+    return true;
 }
 
 static struct gari__keeping *keeping_of(struct gari__thread *record)
@@ -133,23 +156,38 @@ static struct gari__keeping *keeping_of(struct gari__thread *record)
     return &((struct gari__object_thread *)record)->keeping;
 }
 
-/* Bars those who keep something. False: there are none. */
-static bool bar(void)
+/* Bars those who keep something, until the budget is used up. True: it was before the end. */
+static bool bar(size_t budget)
 {
-    bool any = false;
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
         struct gari__keeping *keeping = keeping_of(t);
-        if (!gari__load_relaxed(&keeping->used))
+        size_t used = gari__load_relaxed(&keeping->used);
+        if (used == 0)
             continue;
+        if (budget == 0)
+            return true;
         GARI_PERTURB_AT("kept.bar");
         gari__store_relaxed(&keeping->barred, true);
-        any = true;
+        budget -= used < budget ? used : budget;
     }
-    return any;
+    return false;
 }
 
-/* True: somebody is at his table. */
-static bool empty_barred(struct gari__object_thread *self)
+/* Whether the thread, which is barred, is not at its table any more. It is there for some instructions, if it does not
+ * lose its processor. */
+static bool has_left(const struct gari__keeping *keeping)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        /* Acquire: pairs with the end of what the thread did at its table. */
+        if (!gari__load_acquire(&keeping->busy))
+            return true;
+    }
+    return GARI_MUTANT(KEPT_BUSY);
+}
+
+/* Empties the tables of those that are barred and have left them; all may go on. True: some have not. `passed`: so has
+ * the barrier. */
+static bool empty_barred(struct gari__object_thread *self, bool passed)
 {
     bool left = false;
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
@@ -157,56 +195,74 @@ static bool empty_barred(struct gari__object_thread *self)
         if (!gari__load_relaxed(&keeping->barred))
             continue;
         GARI_PERTURB_AT("kept.look");
-        /* Acquire: pairs with the end of what the thread did at its table. */
-        if (gari__load_acquire(&keeping->busy) && !GARI_MUTANT(KEPT_BUSY)) {
+        if (passed && has_left(keeping))
+            empty(self, keeping);
+        else
             left = true;
-            continue;
-        }
-        empty(self, keeping);
         /* Release: pairs with the look at `barred`. */
         gari__store_release(&keeping->barred, false);
     }
     return left;
 }
 
-void gari__kept_take_back(struct gari__object_thread *self, bool patiently)
+/* The lock is held. True: something has been left where it was. */
+static bool take_back(struct gari__object_thread *self, size_t budget)
 {
-    if (!gari__load_seq_cst(&gari__kept_any))
+    /* Before it is looked who keeps what: who puts something in from now on says so again. */
+    if (!gari__exchange_seq_cst(&gari__kept_any, false))
+        return false;
+    bool left = bar(budget);
+    left |= empty_barred(self, GARI_MUTANT(KEPT_NO_BARRIER) || gari__readers_barrier());
+    if (left)
+        announce();
+    return left;
+}
+
+void gari__kept_take_back(struct gari__object_thread *self, uint64_t patience_ns)
+{
+    if (!gari__load_relaxed(&gari__hot_used))
         return;
     gari__section_prepare();
     uint64_t begin = gari__now_ns();
     bool left;
     do {
         gari__mutex_lock(&lock);
-        /* Before it is looked who keeps what: who puts something in from now on says so again. */
-        (void)gari__exchange_seq_cst(&gari__kept_any, false);
-        left = bar() &&
-               ((!GARI_MUTANT(KEPT_NO_BARRIER) && !gari__readers_barrier()) || empty_barred(self));
-        if (left)
-            (void)gari__exchange_seq_cst(&gari__kept_any, true);
+        left = take_back(self, SIZE_MAX);
         gari__mutex_unlock(&lock);
-        if (left && patiently)
+        if (left)
             sched_yield();
-    } while (left && patiently && gari__now_ns() - begin < PATIENCE_NS);
+    } while (left && gari__now_ns() - begin < patience_ns);
     gari__store_relaxed(&last_ns, gari__now_ns());
 }
 
-void gari__kept_tick(struct gari__object_thread *self)
+void gari__kept_tick(struct gari__object_thread *self, bool bounded)
 {
-    if (gari__load_relaxed(&gari__kept_any) &&
-        gari__now_ns() - gari__load_relaxed(&last_ns) >= TICK_NS)
-        gari__kept_take_back(self, false);
+    if (!gari__load_relaxed(&gari__kept_any) ||
+        gari__now_ns() - gari__load_relaxed(&last_ns) < TICK_NS)
+        return;
+    gari__section_prepare();
+    if (!gari__mutex_trylock(&lock))
+        return;
+    bool left = take_back(self, bounded ? TICK_BUDGET : SIZE_MAX);
+    gari__mutex_unlock(&lock);
+    if (!left || !bounded)
+        gari__store_relaxed(&last_ns, gari__now_ns());
 }
 
 size_t gari__kept_of(struct gari__object_thread *self, const gari_object *object)
 {
     struct gari__keeping *keeping = &self->keeping;
-    size_t count = 0;
-    if (gari__kept_begin(keeping)) {
-        const struct gari__kept *kept = gari__kept_find(keeping, object);
-        count = kept ? kept->count : 0;
+    bool mine = gari__kept_begin(keeping);
+    if (!mine) { /* not for long; and under the lock nobody bars it */
+        gari__kept_end(keeping);
+        gari__mutex_lock(&lock);
     }
-    gari__kept_end(keeping);
+    const struct gari__kept *kept = gari__kept_find(keeping, object);
+    size_t count = kept ? kept->count : 0;
+    if (mine)
+        gari__kept_end(keeping);
+    else
+        gari__mutex_unlock(&lock);
     return count;
 }
 
@@ -219,7 +275,6 @@ void gari__kept_after_fork(struct gari__object_thread *gone)
 {
     struct gari__keeping *keeping = &gone->keeping;
     gari__store_relaxed(&keeping->busy, false);
-    gari__store_relaxed(&keeping->barred, false);
     unsigned used = 0;
     for (size_t set = 0; set < GARI__KEPT_SETS; set++)
         for (size_t way = 0; way < GARI__KEPT_WAYS; way++)

@@ -19,18 +19,19 @@
 /* Some thread may keep something. Atomically. */
 extern bool gari__kept_any;
 
-/* Everybody's are given back, but for those of a thread that is just at its table: `patiently` waits for it.
- * Deaths are left in the calling thread's record. */
-void gari__kept_take_back(struct gari__object_thread *self, bool patiently);
-/* The same if it has not been done for a while. */
-void gari__kept_tick(struct gari__object_thread *self);
-/* The calling thread's own. */
-void gari__kept_release(struct gari__object_thread *self);
+/* Everybody's are given back, but for those of a thread that has lost its processor at its table: for that it waits so
+ * long. Deaths are left in the calling thread's record. */
+void gari__kept_take_back(struct gari__object_thread *self, uint64_t patience_ns);
+#define GARI__KEPT_PATIENCE_NS 300000000u
+/* The same if it has not been done for a while; `bounded`: a part of it. */
+void gari__kept_tick(struct gari__object_thread *self, bool bounded);
+/* The calling thread's own. False: there were none. */
+bool gari__kept_release(struct gari__object_thread *self);
 /* How many references to the object the calling thread keeps. */
 size_t gari__kept_of(struct gari__object_thread *self, const gari_object *object);
 
 void gari__kept_before_fork(void);
-/* In the child, for the record of a thread that does not exist there: its table is whole. */
+/* In the child, for the record of a thread that does not exist there. */
 void gari__kept_after_fork(struct gari__object_thread *gone);
 void gari__kept_renew(void);
 
@@ -98,6 +99,15 @@ static inline struct gari__object_thread *gari__keeper(void)
     return self && gari__unlikely(gari__load_relaxed(&self->keeping.used)) ? self : NULL;
 }
 
+/* So many references to an object may be in one place: what threads keep must not make it immortal. */
+#define GARI__KEPT_MOST 1024u
+
+/* Whether one more of that object may be kept, and is not all that is left of it. */
+static inline bool gari__kept_has_room(const struct gari__kept *kept, uint64_t word)
+{
+    return kept->count < GARI__KEPT_MOST && gari__count_of(word) > kept->count + 1;
+}
+
 /* Gives a reference to the object, which has an entry, to the thread's table; `word` as below. False: gari__kept_give
  * has to see to it. */
 static inline bool gari__kept_give_again(struct gari__object_thread *self,
@@ -107,7 +117,7 @@ static inline bool gari__kept_give_again(struct gari__object_thread *self,
     struct gari__kept *kept = NULL;
     if (gari__kept_begin(keeping))
         kept = gari__kept_find(keeping, object);
-    bool keeps = kept && gari__count_of(word) > kept->count + 1;
+    bool keeps = kept && gari__kept_has_room(kept, word);
     GARI_PERTURB_AT("kept.give");
     if (gari__likely(keeps))
         kept->count++;
@@ -115,9 +125,8 @@ static inline bool gari__kept_give_again(struct gari__object_thread *self,
     return keeps;
 }
 
-/* The thread keeps a reference to the object, of a hot type, instead of giving it back; or gives back all that
- * it has of it, if that is all there is. `word` was read while the reference was the caller's. False: it is the
- * last, or cannot be kept. */
+/* The thread keeps a reference to the object, of a hot type, instead of giving it back. `word` was read while the
+ * reference was the caller's. False: all others, perhaps, are kept by the thread, or it cannot be kept. */
 bool gari__kept_give(struct gari__object_thread *self, gari_object *object, uint64_t word);
 
 #endif

@@ -26,8 +26,10 @@ static void leave(struct gari__thread *record)
 static void detach(struct gari__thread *record)
 {
     struct gari__object_thread *self = (struct gari__object_thread *)record;
-    gari__kept_release(self);
-    gari__deaths_run(self, GARI__DEATH_BUDGET);
+    /* What dies may give back what is kept then. */
+    do
+        gari__deaths_run(self, GARI__DEATH_BUDGET);
+    while (gari__kept_release(self));
     gari__bins_disown(&self->heap);
     self->alarm = 0;
     self->never_help = false;

@@ -174,7 +174,6 @@ done
 
 holds short kept/2-operations kept.pml "-DOPERATIONS=2"
 holds full  kept/4-operations kept.pml "-DOPERATIONS=4"
-holds long  kept/5-operations kept.pml "-DOPERATIONS=5"
 for macro in BUSY NO_BARRIER END_RELAXED NOT_TOLD LOOKED_BEFORE GIVEN_AND_KEPT; do
     mutant short "kept-$(echo $macro | tr 'A-Z_' 'a-z-')" kept.pml "-DOPERATIONS=3 -DM_KEPT_$macro"
 done

@@ -88,6 +88,32 @@ inline begin(k)
 #define STORE_AND_END(k, value) SET_KEPT(k, value); PUT(k, BUSY, 0)
 #endif
 
+/* If all that is left is what the thread keeps, it gives that back. */
+inline settle(k)
+{
+    if
+    :: used[k] && !dead ->
+        begin(k);
+        if
+        :: atomic { !barred[k] && KEEPS(k) > 0 && KEEPS(k) >= cnt -> count = KEEPS(k);
+#ifdef M_KEPT_GIVEN_AND_KEPT
+                PUT(k, BUSY, 0)
+#else
+                STORE_AND_END(k, 0)
+#endif
+            };
+            atomic {
+                FLUSHED(k) ->
+                STEP("%d kept.back %d\n", k, count);
+                count_down(count);
+                count = 0
+            }
+        :: atomic { barred[k] || KEEPS(k) == 0 || KEEPS(k) < cnt -> PUT(k, BUSY, 0) }
+        fi
+    :: else
+    fi
+}
+
 proctype thread(byte k)
 {
     byte left = OPERATIONS, word, count;
@@ -124,13 +150,14 @@ proctype thread(byte k)
         d_step { assert(!dead); word = cnt };
         begin(k);
         if
-        :: atomic { barred[k] || (!used[k] && word <= 1) -> PUT(k, BUSY, 0) };
+        :: atomic { barred[k] || (!used[k] && word <= 1) || (used[k] && word <= KEEPS(k) + 1) -> PUT(k, BUSY, 0) };
             atomic {
                 FLUSHED(k) ->
                 STEP("%d decref %d\n", k, cnt);
                 own[k] = own[k] - 1;
                 count_down(1)
-            }
+            };
+            settle(k)
         :: d_step { !barred[k] && !used[k] && word > 1 -> first = true };
             atomic {
                 STEP("%d kept.give %d\n", k, 1);
@@ -148,41 +175,22 @@ proctype thread(byte k)
                 own[k] = own[k] - 1;
                 count = 0
             }
-        :: d_step { !barred[k] && used[k] && word <= KEEPS(k) + 1 -> count = KEEPS(k) };
-            atomic { /* all that is left of it, perhaps */
-#ifdef M_KEPT_GIVEN_AND_KEPT
-                STORE_AND_END(k, count);
-#else
-                STORE_AND_END(k, 0);
-#endif
-                count++
-            };
-            atomic {
-                FLUSHED(k) ->
-                STEP("%d kept.back %d\n", k, count);
-                own[k] = own[k] - 1;
-                count_down(count);
-                count = 0
-            }
         fi;
         word = 0
-    :: left > 0 && root && k == 0 -> /* the field is emptied */
+    :: k == 0 && root && (left > 0 || own[k] == 0) -> /* the field is emptied */
+        if
+        :: left > 0 -> left--
+        :: else
+        fi;
         atomic {
             FLUSHED(k) ->
             STEP("%d store.exchange %d\n", k, 0);
             root = false;
             count_down(1)
         };
-        left--
+        settle(k)
     :: left > 0 && own[k] == 0 && !root -> left = 0 /* there is no way to it any more */
     :: left == 0 && own[k] == 0 && !(k == 0 && root) -> break
-    :: left == 0 && own[k] == 0 && k == 0 && root ->
-        atomic {
-            FLUSHED(k) ->
-            STEP("%d store.exchange %d\n", k, 0);
-            root = false;
-            count_down(1)
-        }
     od;
     atomic { FLUSHED(k) -> over++ }
 }
@@ -225,7 +233,7 @@ active proctype reaper()
 #ifdef M_KEPT_BUSY
             :: d_step { barred[k] -> STEP("%d kept.look %d\n", REAPER, k) };
 #else
-            :: d_step { barred[k] && busy[k] -> STEP("%d kept.look %d\n", REAPER, k); left = true }
+            :: d_step { barred[k] && busy[k] -> STEP("%d kept.look %d\n", REAPER, k); left = true; barred[k] = false }
             :: d_step { barred[k] && !busy[k] -> STEP("%d kept.look %d\n", REAPER, k) };
 #endif
                 d_step { count = kept[k]; kept[k] = 0 };
