@@ -502,6 +502,49 @@ Test(hot, in_inline_mode_allocation_takes_back)
     assert_nothing_left();
 }
 
+static struct gate keeper_may_go[3] = {GATE_CLOSED, GATE_CLOSED, GATE_CLOSED};
+
+static void *keep_many(void *arg)
+{
+    for (int i = 0; i < MANY; i++)
+        gari_decref(gari_incref(many[i]));
+    gate_open(&keeper_may_go[(uintptr_t)arg]);
+    gate_wait(&may_end);
+    return NULL;
+}
+
+static bool are_taken_back(void *arg)
+{
+    size_t *all = arg;
+    gari_decref(new_vec(10000)); /* asks for memory */
+    *all = 0;
+    for (int i = 0; i < MANY; i++)
+        *all += gari_getrefcount(many[i]) - 1;
+    return *all == 0;
+}
+
+/* More than one call for memory does. */
+Test(hot, in_inline_mode_many_are_taken_back_part_by_part)
+{
+    use_mode(GARI_MODE_INLINE);
+    for (int i = 0; i < MANY; i++)
+        many[i] = new_node(&hot_type, i);
+    pthread_t keepers[3];
+    for (uintptr_t i = 0; i < 3; i++) {
+        keepers[i] = start_thread(keep_many, (void *)i);
+        gate_wait(&keeper_may_go[i]);
+    }
+    size_t all;
+    cr_assert(wait_until(are_taken_back, &all, 20));
+    gate_open(&may_end);
+    for (int i = 0; i < 3; i++)
+        join_thread(keepers[i]);
+    for (int i = 0; i < MANY; i++)
+        gari_decref(many[i]);
+    assert_equal(atomic_load(&deaths), MANY);
+    assert_nothing_left();
+}
+
 /* ---- fork --------------------------------------------------------------------------------- */
 
 Test(hot, a_child_takes_back_what_other_threads_kept)
@@ -538,6 +581,31 @@ static void decref_too_often(void)
 Test(hot, giving_back_too_often_is_fatal)
 {
     const char *sentence = fatal_sentence(decref_too_often);
+    assert_mentions(sentence, "gari_decref");
+    assert_mentions(sentence, "struct node");
+}
+
+static void decref(void *arg)
+{
+    gari_decref((struct node *)arg);
+}
+
+/* By another thread, which does not keep the rest. */
+static void decref_anothers(void)
+{
+    use_manual_mode();
+    struct node *node = new_node(&hot_type, 0);
+    gari_incref(node);
+    gari_incref(node);
+    gari_decref(node);
+    gari_decref(node);
+    run_in_thread(decref, node);
+    gari_decref(node);
+}
+
+Test(hot, giving_back_what_another_thread_keeps_is_fatal)
+{
+    const char *sentence = fatal_sentence(decref_anothers);
     assert_mentions(sentence, "gari_decref");
     assert_mentions(sentence, "struct node");
 }

@@ -94,7 +94,8 @@ static void finalize_being(void *self)
     }
 static const gari_type plain_type = GARI_TYPE(struct being, .refs = FREE_REFS);
 static const gari_type watched_type =
-    GARI_TYPE(struct being, .refs = FREE_REFS, .dispose = dispose_being, .reclaim = reclaim_being);
+    GARI_TYPE(struct being, .refs = FREE_REFS, .dispose = dispose_being, .reclaim = reclaim_being,
+              .flags = GARI_TYPE_HOT);
 static const gari_type final_type =
     GARI_TYPE(struct being, .refs = FREE_REFS, .finalize = finalize_being, .dispose = dispose_being,
               .reclaim = reclaim_being);
