@@ -2,6 +2,7 @@
  * nice they are, where they run. */
 #include "tests/support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,35 +13,43 @@
 
 TestSuite(own_threads, .timeout = 60);
 
-/* Whether the process has a thread of that name; its nice value and the processors it may use. */
+/* Whether the thread of the process is of that name; its nice value and the processors it may use. */
+static bool is_thread(const char *tid, const char *name, int *nice, cpu_set_t *cpus)
+{
+    char path[300], line[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", tid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false; /* "..", or it has ended */
+    bool read = fgets(line, sizeof line, file) != NULL;
+    fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    if (!read || strcmp(line, name) != 0)
+        return false;
+    long number = strtol(tid, NULL, 10);
+    *nice = getpriority(PRIO_PROCESS, (id_t)number);
+    return sched_getaffinity((pid_t)number, sizeof *cpus, cpus) == 0;
+}
+
+/* Threads have any numbers: also lower ones than the process, when those of the system have begun anew. */
 static bool find_thread(const char *name, int *nice, cpu_set_t *cpus)
 {
-    for (long tid = (long)getpid(); tid < (long)getpid() + 4000; tid++) {
-        char path[64], line[64] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%ld/comm", tid);
-        FILE *file = fopen(path, "r");
-        if (!file)
-            continue;
-        bool read = fgets(line, sizeof line, file) != NULL;
-        fclose(file);
-        line[strcspn(line, "\n")] = '\0';
-        if (!read || strcmp(line, name) != 0)
-            continue;
-        *nice = getpriority(PRIO_PROCESS, (id_t)tid);
-        check(sched_getaffinity((pid_t)tid, sizeof *cpus, cpus) == 0);
-        return true;
-    }
-    return false;
+    DIR *tasks = opendir("/proc/self/task");
+    check(tasks != NULL);
+    bool found = false;
+    const struct dirent *task;
+    while (!found && (task = readdir(tasks)) != NULL)
+        found = is_thread(task->d_name, name, nice, cpus);
+    closedir(tasks);
+    return found;
 }
 
 static const char *wanted_name;
 static int wanted_nice;
 
-/* A thread that the system has refused is asked for again by who comes by later. */
 static bool thread_is_there(void *cpus)
 {
     int nice = -100;
-    gari_collect(0);
     return find_thread(wanted_name, &nice, cpus) && nice == wanted_nice;
 }
 
