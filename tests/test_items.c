@@ -150,6 +150,10 @@ Test(items, of_four_megabytes_ask_for_huge_pages)
 {
     use_manual_mode();
     bool system_has_them = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+#ifndef __x86_64__
+    system_has_them =
+        false; /* other processors are emulated, and so is that file, without the flag */
+#endif
     struct text *small = gari_new_items(&text_type, 2 << 20);
     struct text *large = gari_new_items(&text_type, 4 << 20);
     cr_assert(!asks_for_huge_pages(small));
