@@ -18,8 +18,6 @@
 #define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 2000000u
 #define CANDIDATE_TICK_NS 100000000u
-/* While threads keep references. */
-#define KEPT_TICK_NS 10000000u
 /* While a pass rests: it may do so for longer. */
 #define REST_TICK_NS 5000000u
 /* While threads free what died late themselves, the background thread leaves it to them: unless so much
@@ -211,8 +209,8 @@ static void *worker_main(void *unused)
     for (;;) {
         gari__fetch_add_acq_rel(&worker.turns, 1);
         uint64_t ns = work(self);
-        if (ns > KEPT_TICK_NS && gari__load_relaxed(&gari__kept_any))
-            ns = KEPT_TICK_NS;
+        if (ns > GARI__KEPT_TICK_NS && gari__load_relaxed(&gari__kept_any))
+            ns = GARI__KEPT_TICK_NS;
         gari__fetch_add_acq_rel(&worker.turns, 1);
         gari__mutex_lock(&worker.lock);
         bool stop = worker.stop;

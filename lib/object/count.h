@@ -64,8 +64,9 @@ static inline void gari__suspect_moved(struct gari__object_thread *self, gari_ob
 __attribute__((cold)) bool gari__count_last(struct gari__object_thread *self, gari_object *object,
                                             uint64_t old);
 
-/* A reference to an object of a hot type has gone, not the last, in the section in which it went: if all that is
- * left of it is what the calling thread keeps (kept.h), that goes too. True: as of gari__count_down. */
+/* A reference to an object of a hot type has gone, not the last, in the section in which it went, if it had to be in
+ * one: if all that is left of it is what the calling thread keeps (kept.h), that goes too. True: as of
+ * gari__count_down. */
 __attribute__((cold)) bool gari__kept_settle(struct gari__object_thread *self, gari_object *object);
 
 /* gari__count_down of an object that is not SHARED: if a reference is left it is now, and if it is

@@ -6,9 +6,7 @@
 
 #include <sched.h>
 
-/* As often as references are taken back without being asked for, */
-#define TICK_NS 10000000u
-/* and about how many at most by a thread that has come for memory. */
+/* About how many at most by a thread that has come for memory. */
 #define TICK_BUDGET 512u
 /* At whether a thread has left its table. */
 #define LOOKS 1000
@@ -113,8 +111,9 @@ bool gari__kept_settle(struct gari__object_thread *self, gari_object *object)
     size_t count = 0;
     if (gari__kept_begin(keeping)) {
         struct gari__kept *kept = gari__kept_find(keeping, object);
-        uint64_t word = gari__load_relaxed(gari__word_of(object));
-        if (kept && kept->count >= gari__count_of(word)) {
+        /* Of what is not kept the memory may be gone: for an object without references there is no section. */
+        if (kept && kept->count > 0 &&
+            kept->count >= gari__count_of(gari__load_relaxed(gari__word_of(object)))) {
             count = kept->count;
             kept->count = 0;
         }
@@ -238,7 +237,7 @@ void gari__kept_take_back(struct gari__object_thread *self, uint64_t patience_ns
 void gari__kept_tick(struct gari__object_thread *self, bool bounded)
 {
     if (!gari__load_relaxed(&gari__kept_any) ||
-        gari__now_ns() - gari__load_relaxed(&last_ns) < TICK_NS)
+        gari__now_ns() - gari__load_relaxed(&last_ns) < GARI__KEPT_TICK_NS)
         return;
     gari__section_prepare();
     if (!gari__mutex_trylock(&lock))

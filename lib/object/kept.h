@@ -23,7 +23,8 @@ extern bool gari__kept_any;
  * long. Deaths are left in the calling thread's record. */
 void gari__kept_take_back(struct gari__object_thread *self, uint64_t patience_ns);
 #define GARI__KEPT_PATIENCE_NS 300000000u
-/* The same if it has not been done for a while; `bounded`: a part of it. */
+/* The same if it has not been done for so long; `bounded`: a part of it. */
+#define GARI__KEPT_TICK_NS 10000000u
 void gari__kept_tick(struct gari__object_thread *self, bool bounded);
 /* The calling thread's own. False: there were none. */
 bool gari__kept_release(struct gari__object_thread *self);
