@@ -28,13 +28,20 @@ static void dispose(void *self)
 static const gari_type hot_type = GARI_TYPE(struct hot, .refs = GARI_REFS(struct hot, next),
                                             .dispose = dispose, .flags = GARI_TYPE_HOT);
 
+/* Without references: given back in no section. */
+static const gari_type leaf_type =
+    GARI_TYPE(struct hot, .dispose = dispose, .flags = GARI_TYPE_HOT);
+
 static hot_ref roots[ROOTS];
 static struct hot *left[LEFT]; /* owned by whoever takes it away; atomically */
 
 static struct hot *make(struct stress_worker *worker)
 {
-    struct hot *hot = STRESS_NEW(&hot_type);
+    bool leaf = stress_once_in(worker, 2);
+    struct hot *hot = STRESS_NEW(leaf ? &leaf_type : &hot_type);
     stress_tag_bear(&hot->tag);
+    if (leaf)
+        return hot;
     if (stress_once_in(worker, 2))
         gari_store(&hot->next, hot);
     else if (stress_once_in(worker, 2))
