@@ -67,10 +67,13 @@ Test(sweep, is_not_what_a_collection_that_is_asked_for_does)
 
 /* ---- What is found later -------------------------------------------------------------------- */
 
-/* The one is a candidate and the other is not, and lies in another block, which no sweep touches. */
+/* The one is a candidate and the other is not, and lies in another block, which no sweep touches. Not in
+ * every collection: where each takes few blocks, as on a slow machine, the one that the other lies in is too
+ * large a part of them for a sweep to be worth it. */
 static void drop_ring_of_two_blocks(size_t number)
 {
-    (void)number;
+    if (number % 16)
+        return;
     struct node *near = new_node(&node_type, 0), *far = new_node(&watched_type, 0);
     watched_made++;
     gari_store(&far->next, near);
@@ -81,8 +84,8 @@ static void drop_ring_of_two_blocks(size_t number)
 Test(sweep, leaves_what_crosses_blocks_to_a_later_collection)
 {
     use_mode(GARI_MODE_INLINE);
-    play(drop_ring_of_two_blocks);
-    cr_assert(watched_made >= SWEEPS);
+    while (watched_made < SWEEPS)
+        play(drop_ring_of_two_blocks);
     make_rings_until(all_are_disposed_of);
     assert_nothing_left();
 }
