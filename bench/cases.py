@@ -160,6 +160,7 @@ PAUSE = Workload(
      case("1e6 live, 2 threads", "--live 1000000 --threads 2", where=one_thread_only, limit=1)],
     [peer("gari", "pause_gari"), peer("gari, inline", "pause_gari", "--mode inline", limit=2)]
     + mallocs("freed by hand", "pause_malloc", ("glibc",))
+    + mallocs("counted and freed by hand", "pause_counted", ("glibc", "mimalloc"), limit=3)
     + [peer("bdwgc", "pause_bdwgc", limit=1),
        peer("bdwgc, incremental", "pause_bdwgc", "--incremental 1", limit=1)]
     + java("Pause", PAUSE_JAVA, limit=1)

@@ -126,10 +126,9 @@ struct gari__pass {
     bool out_of_memory;                   /* give up, keep the candidates */
     bool memory_short;                    /* some table could not grow; see tables.c */
     bool keeps_young, keeps_old;          /* SEEDING: so far, the block does */
-    bool spilled;    /* GATHER: for want of room some objects are not in the queue */
-    bool undecided;  /* some members were given up */
-    size_t outgoing; /* edges that V2 has found to leave the set; a hint */
-    bool tagged;     /* the weak references to members carry tags */
+    bool spilled;   /* GATHER: for want of room some objects are not in the queue */
+    bool undecided; /* some members were given up */
+    bool tagged;    /* the weak references to members carry tags */
 
     /* Where the phase is in the blocks and slots, or in the members. */
     struct gari__block *block;
@@ -263,10 +262,15 @@ bool gari__may_be_swept(struct gari__block *block);
  * GATHER if they may not after all. */
 enum gari__phases gari__sweep_begin(struct gari__pass *pass);
 
-/* ---- between trace.c, proof.c and reap.c (and walk.h) ---- */
+/* ---- between trace.c, proof.c, subtract.c and reap.c (and walk.h) ---- */
 
 /* Begins the proof's V2 on the members as they are; V1, or SCAN or SWEEP in its place, is over. */
 void gari__proof_begin(struct gari__pass *pass);
+
+/* An object leaves the set of members; what it refers to is still to be looked at. */
+void gari__proof_exclude(struct gari__pass *pass, gari_object *object, uint32_t *state);
+/* V2: counts the members' edges (subtract.c). More than 0 is left when all are counted. */
+size_t gari__proof_subtract(struct gari__pass *pass, size_t budget);
 
 /* The phases; each returns what is left of the budget and moves pass->phase on when it is done. */
 size_t gari__phase_seed(struct gari__pass *pass, size_t budget);

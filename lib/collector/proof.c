@@ -24,7 +24,7 @@ static bool too_late(uint64_t looked_ns)
 /* Members are read in the order of their places in memory; how far ahead they are fetched. */
 #define AHEAD 8u
 
-static void exclude(struct gari__pass *pass, gari_object *object, uint32_t *state)
+void gari__proof_exclude(struct gari__pass *pass, gari_object *object, uint32_t *state)
 {
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
     if (!gari__queue_add(pass, object))
@@ -38,7 +38,7 @@ static GARI__INLINE void exclude_edge(gari_slot *slot, void *arg)
     gari_object *target = gari__load_acquire(&slot->pointer);
     uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
     if (state && (*state & GARI__MEMBER))
-        exclude(pass, target, state);
+        gari__proof_exclude(pass, target, state);
 }
 
 static void end_phase(struct gari__pass *pass, enum gari__phases next)
@@ -56,7 +56,6 @@ static void begin_v2(struct gari__pass *pass)
     pass->queue.current = NULL; /* V2 may have been left in the middle of an object */
     pass->queue.at = 0;
     pass->matched = 0;
-    pass->outgoing = 0;
     pass->counted = pass->recount = pass->hesitant = false;
     end_phase(pass, pass->member_count ? GARI__V2 : GARI__END);
 }
@@ -164,7 +163,7 @@ static size_t compact(struct gari__pass *pass, size_t budget)
 {
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         struct gari__member *member = &pass->members[pass->member];
-        if (*gari__scratch_at(pass, member->object) & GARI__MEMBER)
+        if (*gari__member_state(pass, member->object) & GARI__MEMBER)
             swap(member, &pass->members[pass->kept++]);
     }
     if (pass->member < pass->member_count)
@@ -195,7 +194,7 @@ static size_t v1(struct gari__pass *pass, size_t budget)
     while (pass->member < pass->member_count && budget > 0) {
         budget--;
         struct gari__member *member = &pass->members[pass->member];
-        uint32_t *state = gari__scratch_at(pass, member->object);
+        uint32_t *state = gari__member_state(pass, member->object);
         GARI_PERTURB_EACH("proof.v1");
         member->word = gari__load_acquire(gari__word_of(member->object));
         uint64_t count = gari__count_of(member->word);
@@ -216,75 +215,9 @@ static size_t v1(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-/* One reference of the target is accounted for. */
-static GARI__INLINE void subtract(struct gari__pass *pass, gari_slot *slot, bool named)
-{
-    GARI_PERTURB_EACH("proof.v2");
-    GARI_PERTURB_STEP(V2_EDGE);
-    gari_object *target = gari__load_acquire(&slot->pointer);
-    if (!target)
-        return;
-    uint32_t *state = gari__scratch_at(pass, target);
-    if (!state || !(*state & GARI__MEMBER)) {
-        pass->outgoing++;
-        return;
-    }
-    if (named)
-        *state |= GARI__NAMED;
-    if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
-        /* More edges than references: threads are at work here. */
-        pass->matched--;
-        pass->failed = true;
-        exclude(pass, target, state);
-        return;
-    }
-    if ((--*state & GARI__NUMBER_MASK) == 0)
-        pass->matched++;
-}
-
-static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
-{
-    subtract(arg, slot, false);
-}
-
-/* The same where some members' traverse has failed. Their next call need not name what this one does: it is
- * marked, to be spared with them. */
-static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
-{
-    struct gari__pass *pass = arg;
-    subtract(pass, slot, pass->names);
-}
-
-static gari_object *next_naming(struct gari__pass *pass)
-{
-    gari_object *object = gari__member_next(pass);
-    const uint32_t *state = object ? gari__scratch_at(pass, object) : NULL;
-    pass->names = state && (*state & GARI__STUCK);
-    return object;
-}
-
-/* Mutant: V1's look is taken when V2 comes to the member. */
-static gari_object *reread_next(struct gari__pass *pass)
-{
-    if (!gari__member_next(pass))
-        return NULL;
-    struct gari__member *member = &pass->members[pass->member - 1];
-    uint64_t before = gari__count_of(member->word);
-    member->word = gari__load_acquire(gari__word_of(member->object));
-    *gari__scratch_at(pass, member->object) +=
-        (uint32_t)gari__count_of(member->word) - (uint32_t)before;
-    GARI_PERTURB_POINT();
-    return member->object;
-}
-
 static size_t v2(struct gari__pass *pass, size_t budget)
 {
-    if (GARI_MUTANT(INTERLEAVED_V1))
-        budget = gari__walk(pass, budget, reread_next, subtract_edge);
-    else if (pass->sift)
-        budget = gari__walk(pass, budget, next_naming, subtract_named);
-    else
-        budget = gari__walk(pass, budget, gari__member_next, subtract_edge);
+    budget = gari__proof_subtract(pass, budget);
     if (budget == 0)
         return 0;
     GARI_PERTURB_STEP(V2_END);
@@ -304,10 +237,10 @@ static size_t v3(struct gari__pass *pass, size_t budget)
         pass->member = pass->member_count;
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
         gari_object *object = pass->members[pass->member].object;
-        uint32_t *state = gari__scratch_at(pass, object);
+        uint32_t *state = gari__member_state(pass, object);
         if ((*state & GARI__MEMBER) && (*state & GARI__NUMBER_MASK) != 0) {
             pass->failed = true;
-            exclude(pass, object, state);
+            gari__proof_exclude(pass, object, state);
         }
     }
     if (pass->member < pass->member_count)
@@ -409,7 +342,7 @@ static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
         uint64_t word = gari__load_acquire(gari__word_of(member->object));
         if (gari__unlikely(!gari__same_references(word, member->word)) &&
             !GARI_MUTANT(NO_RECHECK)) {
-            exclude(pass, member->object, gari__scratch_at(pass, member->object));
+            gari__proof_exclude(pass, member->object, gari__scratch_at(pass, member->object));
             pass->failed = true;
         }
     }

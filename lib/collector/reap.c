@@ -9,6 +9,9 @@
 #include "lib/object/free.h"
 #include "lib/object/limbo.h"
 
+/* Members are fetched so far ahead. */
+#define AHEAD 8u
+
 /* The version goes up and the count to zero. */
 static inline void commit(gari_object *object)
 {
@@ -57,12 +60,56 @@ size_t gari__phase_dispose(struct gari__pass *pass, struct gari__object_thread *
     return budget;
 }
 
+/* References from members to others, to be given back together: those objects are mostly old and in no cache,
+ * and the misses of many at a time cost hardly more than one. */
+#define TOGETHER 64u
+
 struct dropping {
     struct gari__pass *pass;
     struct gari__object_thread *self;
     struct gari__free_run run;
     uint64_t objects, bytes;
+    unsigned target_count;
+    gari_object *targets[TOGETHER];
 };
+
+/* In the section in which they were put aside. */
+static __attribute__((noinline)) void count_down(struct dropping *dropping)
+{
+    unsigned count = dropping->target_count;
+    uint64_t suspects = 0;
+    /* Of those that become candidates first the block is fetched, then the word of the bit. */
+    for (unsigned i = 0; i < count; i++) {
+        gari_object *target = dropping->targets[i];
+        if (gari__needs_suspicion(gari__load_relaxed(gari__word_of(target)))) {
+            __builtin_prefetch(gari__block_of(target));
+            suspects |= (uint64_t)1 << i;
+        }
+    }
+    for (uint64_t rest = suspects; rest; rest &= rest - 1) {
+        const gari_object *target = dropping->targets[__builtin_ctzll(rest)];
+        const struct gari__block *block = gari__block_of(target);
+        __builtin_prefetch(gari__candidates_of(block, gari__slot_of(block, target)), 1);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        gari_object *target = dropping->targets[i];
+        GARI_PERTURB_EACH("reap.count");
+        gari__checked_no_edge(target);
+        if (gari__count_down(dropping->self, target, "the collector"))
+            gari__death_push(dropping->self, target);
+    }
+    dropping->target_count = 0;
+}
+
+/* The member's reference, which holds the target until then. */
+static GARI__INLINE void count_down_soon(struct dropping *dropping, gari_object *target)
+{
+    __builtin_prefetch(target, 1);
+    __builtin_prefetch(gari__map_entry(target));
+    if (gari__unlikely(dropping->target_count == TOGETHER))
+        count_down(dropping);
+    dropping->targets[dropping->target_count++] = target;
+}
 
 /* Read anew: what V2 saw can be out of date towards objects outside. An edge between members is just
  * forgotten; a member's slot may by now be another object, but an edge to a member that was still in
@@ -73,51 +120,8 @@ static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
     GARI_PERTURB_EACH("commit.drop");
     gari_object *target = gari__load_relaxed(&slot->pointer);
     const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
-    if (!target || (state && (*state & GARI__MEMBER)))
-        return;
-    gari__checked_no_edge(target);
-    if (gari__count_down(dropping->self, target, "the collector"))
-        gari__death_push(dropping->self, target);
-}
-
-/* What will be counted down soon is fetched into the cache: the misses of several members at a time
- * cost hardly more than one. First the object and its place in the segment's map, then, if it is to become
- * a candidate, its block, then the word of its bit, each found by way of the one before. */
-enum fetch { FETCH_OBJECT = 24, FETCH_BLOCK = 16, FETCH_BIT = 8 };
-
-static GARI__INLINE void fetch(const gari_object *target, enum fetch what)
-{
-    if (what == FETCH_OBJECT) {
-        __builtin_prefetch(target, 1);
-        __builtin_prefetch(gari__map_entry(target));
-        return;
-    }
-    /* The edge still holds it. */
-    uint64_t word = gari__load_relaxed(gari__word_of(target));
-    if (!gari__needs_suspicion(word))
-        return;
-    const struct gari__block *block = gari__block_of(target);
-    if (what == FETCH_BLOCK)
-        __builtin_prefetch(block);
-    else
-        __builtin_prefetch(gari__candidates_of(block, gari__slot_of(block, target)), 1);
-}
-
-static GARI__INLINE void fetch_ahead(const struct gari__pass *pass, enum fetch what)
-{
-    if (pass->member + (size_t)what >= pass->member_count)
-        return;
-    gari_object *object = pass->members[pass->member + (size_t)what].object;
-    const struct gari__near *near = &pass->near;
-    bool same = gari__is_near(near, object);
-    const struct gari__shape *shape = same ? near->shape : gari__shape_of(object);
-    for (size_t i = 0; i < shape->type.refs.count; i++) {
-        const gari_slot *slot =
-            (const gari_slot *)(const void *)((char *)object + shape->type.refs.offset[i]);
-        const gari_object *target = gari__load_relaxed(&slot->pointer);
-        if (target && !gari__is_near(near, target))
-            fetch(target, what);
-    }
+    if (target && !(state && (*state & GARI__MEMBER)))
+        count_down_soon(dropping, target);
 }
 
 /* For those whose fields are looked at again: by `reclaim`, or because their memory goes through limbo,
@@ -144,6 +148,63 @@ static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__
     gari__free_slot(&dropping->run, block, shape, object);
 }
 
+/* The next members, as long as they lie in the block in hand and have their references in fields at fixed
+ * offsets: the same as the loop below does, with all that is the block's in registers. Returns what is left of
+ * the budget. */
+static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
+{
+    struct gari__pass *pass = dropping->pass;
+    const struct gari__near near = pass->near;
+    const struct gari__shape *shape = near.shape;
+    if (!near.bytes || !shape->plain || shape->type.reclaim)
+        return left;
+    const uint32_t *offsets = shape->type.refs.offset;
+    const uint32_t fields = shape->type.refs.count;
+    struct gari__free_run *run = &dropping->run;
+    if (run->block != near.block || run->count == 0) {
+        gari__free_run_flush(run);
+        *run = (struct gari__free_run){near.block, 0, 0, 0};
+    }
+    struct gari__side *side = near.block->side;
+    uint32_t head = run->head, count = 0;
+    const size_t first = pass->member;
+    for (; left > 0 && pass->member < pass->member_count; pass->member++) {
+        gari_object *object = pass->members[pass->member].object;
+        if (!gari__is_near(&near, object) ||
+            gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK))
+            break;
+        if (pass->member + AHEAD < pass->member_count)
+            __builtin_prefetch(pass->members[pass->member + AHEAD].object, 1);
+        commit(object);
+        GARI_OBSERVE(shape, object);
+        for (uint32_t i = 0; i < fields; i++) {
+            gari_slot *slot = (gari_slot *)(void *)((char *)object + offsets[i]);
+            GARI_PERTURB_EACH("commit.drop");
+            gari_object *target = gari__load_relaxed(&slot->pointer);
+            if (target && gari__likely(gari__is_near(&near, target))) {
+                if (gari__unlikely(!(near.scratch[gari__near_slot(&near, target)] & GARI__MEMBER)))
+                    count_down_soon(dropping, target);
+            } else if (target) {
+                drop_outgoing(slot, dropping);
+            }
+        }
+        GARI_PERTURB_EACH("commit.free");
+        gari__free_body(near.block, shape, object, gari__load_relaxed(gari__word_of(object)));
+        uint32_t at = gari__near_slot(&near, object);
+        gari__store_relaxed(&side[at].link, (uint16_t)head);
+        if (run->count == 0 && count == 0)
+            run->tail = at + 1;
+        head = at + 1;
+        count++;
+        left -= 1 + fields < left ? 1 + fields : left;
+    }
+    run->head = head;
+    run->count += count;
+    dropping->objects += pass->member - first;
+    dropping->bytes += (pass->member - first) * shape->type.size;
+    return left;
+}
+
 /* Drops the members' outgoing edges and frees their memory; with `committing` it first takes each
  * one's count to zero, before anything of it is taken apart. */
 static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass *pass,
@@ -151,24 +212,28 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
                                                                size_t budget, bool committing,
                                                                gari_visit visit)
 {
-    struct dropping dropping = {pass, self, {0}, 0, 0};
+    struct dropping dropping;
+    dropping.pass = pass;
+    dropping.self = self;
+    dropping.run.block = NULL;
+    dropping.run.count = 0;
+    dropping.objects = dropping.bytes = 0;
+    dropping.target_count = 0;
     struct gari__queue *queue = &pass->queue;
-    /* A few misses cost less than looking for them at every member. */
-    bool far = pass->outgoing > pass->member_count / 8;
     while (pass->member < pass->member_count && budget > 0) {
         size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
         size_t left = room;
         /* The section is for the candidates that the edges' targets may become. */
         gari__section_begin();
         while (left > 0 && pass->member < pass->member_count) {
+            if (committing && queue->at == 0) {
+                left = reclaim_run(&dropping, left);
+                if (left == 0 || pass->member == pass->member_count)
+                    break;
+            }
             gari_object *object = pass->members[pass->member].object;
             const struct gari__shape *shape = gari__come_near(pass, object);
             struct gari__block *block = pass->near.block;
-            if (far) {
-                fetch_ahead(pass, FETCH_OBJECT);
-                fetch_ahead(pass, FETCH_BLOCK);
-                fetch_ahead(pass, FETCH_BIT);
-            }
             if (committing && queue->at == 0) {
                 commit(object);
                 GARI_OBSERVE(shape, object);
@@ -183,6 +248,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
             pass->member++;
             if (!committing && shape->type.reclaim) {
                 /* Callbacks are called outside of sections. */
+                count_down(&dropping);
                 gari__section_end();
                 gari__collector_rest(true);
                 release_memory(&dropping, block, shape, object);
@@ -192,6 +258,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
                 release_memory(&dropping, block, shape, object);
             }
         }
+        count_down(&dropping);
         gari__section_end();
         budget -= room - left;
     }

@@ -63,6 +63,13 @@ static inline uint32_t *gari__scratch_at(const struct gari__pass *pass, gari_obj
     return scratch ? &scratch[gari__slot_of(block, object)] : NULL;
 }
 
+/* A member's scratch word. Members lie in the order of their blocks, so the block is taken in hand. */
+static inline uint32_t *gari__member_state(struct gari__pass *pass, const gari_object *member)
+{
+    gari__come_near(pass, member);
+    return &pass->near.scratch[gari__near_slot(&pass->near, member)];
+}
+
 /* The block's scratch array, made at first need, or NULL. */
 static inline uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__block *block)
 {
@@ -133,10 +140,11 @@ static inline gari_object *gari__member_next(struct gari__pass *pass)
  *
  * An object is alive in a section: then its memory, and what its fields refer to, stay until the end
  * of it. Many objects share one section; it ends after GARI__EDGES_IN_SECTION edges, also in the
- * middle of a large object. */
-static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
-                                      gari_object *(*next)(struct gari__pass *pass),
-                                      gari_visit visit)
+ * middle of a large object. `run` may take the next few objects by itself, in the section. */
+static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budget,
+                                           size_t (*run)(struct gari__pass *pass, size_t left),
+                                           gari_object *(*next)(struct gari__pass *pass),
+                                           gari_visit visit)
 {
     struct gari__queue *queue = &pass->queue;
     bool more = true;
@@ -145,6 +153,8 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
         size_t left = room;
         gari__section_begin();
         while (left > 0) {
+            if (!queue->current && (left = run(pass, left)) == 0)
+                break;
             gari_object *object = queue->current ? queue->current : next(pass);
             if (!object || gari__unlikely(pass->out_of_memory)) {
                 queue->current = object;
@@ -177,6 +187,19 @@ static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
         budget -= room - left;
     }
     return budget;
+}
+
+static GARI__INLINE size_t gari__no_run(struct gari__pass *pass, size_t left)
+{
+    (void)pass;
+    return left;
+}
+
+static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
+                                      gari_object *(*next)(struct gari__pass *pass),
+                                      gari_visit visit)
+{
+    return gari__walk_runs(pass, budget, gari__no_run, next, visit);
 }
 
 #endif

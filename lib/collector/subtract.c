@@ -1,0 +1,124 @@
+/* V2: the members' edges are counted. Each that leads to a member accounts for one of the references that V1
+ * has found there; what is left are references from outside. */
+#include "lib/collector/walk.h"
+
+/* A reference to a target that is not in the block in hand, or is no member, or has more edges than
+ * references. */
+static __attribute__((noinline)) void subtract_odd(struct gari__pass *pass, gari_object *target,
+                                                   bool named)
+{
+    uint32_t *state = gari__scratch_at(pass, target);
+    if (!state || !(*state & GARI__MEMBER))
+        return;
+    if (named)
+        *state |= GARI__NAMED;
+    if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
+        /* More edges than references: threads are at work here. */
+        pass->matched--;
+        pass->failed = true;
+        gari__proof_exclude(pass, target, state);
+        return;
+    }
+    if ((--*state & GARI__NUMBER_MASK) == 0)
+        pass->matched++;
+}
+
+static GARI__INLINE gari_object *look(gari_slot *slot)
+{
+    GARI_PERTURB_EACH("proof.v2");
+    GARI_PERTURB_STEP(V2_EDGE);
+    return gari__load_acquire(&slot->pointer);
+}
+
+static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
+{
+    gari_object *target = look(slot);
+    if (target)
+        subtract_odd(arg, target, false);
+}
+
+/* The same where some members' traverse has failed. Their next call need not name what this one does: it is
+ * marked, to be spared with them. */
+static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
+{
+    struct gari__pass *pass = arg;
+    gari_object *target = look(slot);
+    if (target)
+        subtract_odd(pass, target, pass->names);
+}
+
+/* The next members, as long as they lie in the block in hand and have their references in fields at fixed
+ * offsets: what is made together lies together. The same as a walk does, with all that is the block's in
+ * registers. Returns what is left of the budget. */
+static GARI__INLINE size_t subtract_run(struct gari__pass *pass, size_t left)
+{
+    const struct gari__near near = pass->near;
+    if (!near.bytes || !near.shape->plain)
+        return left;
+    const uint32_t *offsets = near.shape->type.refs.offset;
+    const uint32_t fields = near.shape->type.refs.count;
+    const struct gari__member *member = &pass->members[pass->member];
+    const struct gari__member *end = &pass->members[pass->member_count];
+    size_t matched = 0;
+    for (; left > 0 && member < end; member++) {
+        char *object = (char *)member->object;
+        GARI_PERTURB_STEP(V2_MEMBER);
+        if (!gari__is_near(&near, member->object) ||
+            !gari__is_alive(gari__load_acquire(gari__word_of(member->object))))
+            break;
+        for (uint32_t i = 0; i < fields; i++) {
+            gari_object *target = look((gari_slot *)(void *)(object + offsets[i]));
+            if (!target)
+                continue;
+            if (gari__unlikely(!gari__is_near(&near, target))) {
+                subtract_odd(pass, target, false);
+                continue;
+            }
+            uint32_t *state = &near.scratch[gari__near_slot(&near, target)];
+            uint32_t number = *state & GARI__NUMBER_MASK;
+            if (gari__unlikely(!(*state & GARI__MEMBER)))
+                continue;
+            if (gari__likely(number != 0)) {
+                --*state;
+                matched += number == 1;
+            } else {
+                subtract_odd(pass, target, false);
+            }
+        }
+        left -= 1 + fields < left ? 1 + fields : left;
+    }
+    pass->member = (size_t)(member - pass->members);
+    pass->matched += matched;
+    return left;
+}
+
+static gari_object *next_naming(struct gari__pass *pass)
+{
+    gari_object *object = gari__member_next(pass);
+    const uint32_t *state = object ? gari__scratch_at(pass, object) : NULL;
+    pass->names = state && (*state & GARI__STUCK);
+    return object;
+}
+
+/* Mutant: V1's look is taken when V2 comes to the member. */
+static gari_object *reread_next(struct gari__pass *pass)
+{
+    if (!gari__member_next(pass))
+        return NULL;
+    struct gari__member *member = &pass->members[pass->member - 1];
+    uint64_t before = gari__count_of(member->word);
+    member->word = gari__load_acquire(gari__word_of(member->object));
+    *gari__scratch_at(pass, member->object) +=
+        (uint32_t)gari__count_of(member->word) - (uint32_t)before;
+    GARI_PERTURB_POINT();
+    return member->object;
+}
+
+size_t gari__proof_subtract(struct gari__pass *pass, size_t budget)
+{
+    if (GARI_MUTANT(INTERLEAVED_V1))
+        return gari__walk(pass, budget, reread_next, subtract_edge);
+    if (pass->sift)
+        return gari__walk(pass, budget, next_naming, subtract_named);
+    return gari__walk_runs(pass, budget, subtract_run, gari__member_next, subtract_edge);
+}
