@@ -227,9 +227,10 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
         gari__section_begin();
         while (left > 0 && pass->member < pass->member_count) {
             if (committing && queue->at == 0) {
+                size_t before = left;
                 left = reclaim_run(&dropping, left);
-                if (left == 0 || pass->member == pass->member_count)
-                    break;
+                if (left < before)
+                    continue;
             }
             gari_object *object = pass->members[pass->member].object;
             const struct gari__shape *shape = gari__come_near(pass, object);
