@@ -166,15 +166,17 @@ static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
         *run = (struct gari__free_run){near.block, 0, 0, 0};
     }
     struct gari__side *side = near.block->side;
-    uint32_t head = run->head, count = 0;
-    const size_t first = pass->member;
-    for (; left > 0 && pass->member < pass->member_count; pass->member++) {
-        gari_object *object = pass->members[pass->member].object;
+    uint32_t head = run->head, tail = run->tail;
+    const struct gari__member *const first = &pass->members[pass->member];
+    const struct gari__member *const end = &pass->members[pass->member_count];
+    const struct gari__member *member = first;
+    for (; left > 0 && member < end; member++) {
+        gari_object *object = member->object;
         if (!gari__is_near(&near, object) ||
             gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK))
             break;
-        if (pass->member + AHEAD < pass->member_count)
-            __builtin_prefetch(pass->members[pass->member + AHEAD].object, 1);
+        if (member + AHEAD < end)
+            __builtin_prefetch(member[AHEAD].object, 1);
         commit(object);
         GARI_OBSERVE(shape, object);
         for (uint32_t i = 0; i < fields; i++) {
@@ -192,16 +194,17 @@ static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
         gari__free_body(near.block, shape, object, gari__load_relaxed(gari__word_of(object)));
         uint32_t at = gari__near_slot(&near, object);
         gari__store_relaxed(&side[at].link, (uint16_t)head);
-        if (run->count == 0 && count == 0)
-            run->tail = at + 1;
+        tail = head ? tail : at + 1;
         head = at + 1;
-        count++;
         left -= 1 + fields < left ? 1 + fields : left;
     }
+    size_t count = (size_t)(member - first);
     run->head = head;
-    run->count += count;
-    dropping->objects += pass->member - first;
-    dropping->bytes += (pass->member - first) * shape->type.size;
+    run->tail = tail;
+    run->count += (uint32_t)count;
+    pass->member += count;
+    dropping->objects += count;
+    dropping->bytes += count * shape->type.size;
     return left;
 }
 
