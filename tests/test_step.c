@@ -65,6 +65,28 @@ Test(step, drives_a_collection_of_one_large_ring_in_bounded_parts)
     assert_nothing_left();
 }
 
+/* With every other node something dies that the ring alone refers to. */
+Test(step, bounds_what_dies_with_a_ring_too)
+{
+    use_manual_mode();
+    const long length = (long)SCALED(100000);
+    enum { BUDGET = 100 };
+    struct node *ring = new_ring(&watched_type, (size_t)length), *node = ring;
+    for (long i = 0; i < length; i++) {
+        if (i % 2 == 0)
+            gari_move(&node->any, GARI_OBJECT(new_leaf(i)));
+        gari_read_begin();
+        node = gari_borrow(&node->next);
+        gari_read_end(); /* the ring holds it */
+    }
+    gari_decref(ring);
+    long most;
+    step_to_the_end(BUDGET, &most);
+    assert_equal(disposed_count(), length + length / 2);
+    assert_at_most(most, 2000); /* a slice, and a budget of deaths */
+    assert_nothing_left();
+}
+
 Test(step, takes_a_large_structure_apart_in_bounded_parts)
 {
     use_manual_mode();

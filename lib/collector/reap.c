@@ -175,7 +175,7 @@ static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
         if (!gari__is_near(&near, object) ||
             gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK))
             break;
-        if (member + AHEAD < end)
+        if ((size_t)(end - member) > AHEAD)
             __builtin_prefetch(member[AHEAD].object, 1);
         commit(object);
         GARI_OBSERVE(shape, object);
@@ -275,9 +275,11 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
     gari__own_add(&tally->freed_bytes, dropping.bytes);
     gari__own_add(&tally->tracked_freed, dropping.objects);
     if (self->pending) {
+        size_t most = budget > GARI__DEATH_BUDGET ? budget : GARI__DEATH_BUDGET;
         gari__collector_rest(true);
-        budget = gari__deaths_run(self, budget > GARI__DEATH_BUDGET ? budget : GARI__DEATH_BUDGET);
+        size_t cost = most - gari__deaths_run(self, most);
         gari__collector_resume();
+        budget -= cost < budget ? cost : budget;
     }
     if (pass->member == pass->member_count) {
         pass->phase = GARI__END;

@@ -62,10 +62,10 @@ static GARI__INLINE size_t subtract_run(struct gari__pass *pass, size_t left)
     size_t matched = 0;
     for (; left > 0 && member < end; member++) {
         char *object = (char *)member->object;
-        GARI_PERTURB_STEP(V2_MEMBER);
         if (!gari__is_near(&near, member->object) ||
             !gari__is_alive(gari__load_acquire(gari__word_of(member->object))))
             break;
+        GARI_PERTURB_STEP(V2_MEMBER);
         for (uint32_t i = 0; i < fields; i++) {
             gari_object *target = look((gari_slot *)(void *)(object + offsets[i]));
             if (!target)
