@@ -99,10 +99,10 @@ Test(check_lists, names_what_is_wrong_with_segments_and_statistics)
     assert_found("the segment at", address_of(segment), "differ");
     segment->used[1] &= ~(uint64_t)4;
     struct gari__tally *tally = &((struct gari__heap_thread *)gari__self)->tally;
-    tally->tracked_allocated += 2;
+    tally->tracked.count += 2;
     assert_found("the statistics say 3 live objects, and there are 1",
                  "the statistics say 3 live tracked objects, and there are 1");
-    tally->tracked_allocated -= 2;
+    tally->tracked.count -= 2;
     tally->freed_bytes -= 8;
     assert_found("bytes of live objects");
     tally->freed_bytes += 8;

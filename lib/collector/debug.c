@@ -35,7 +35,7 @@ void gari__debug_begin(const struct gari__pass *pass)
     struct gari__tally sum = gari__tally_sum();
     gari__say("collecting generation %d; counts %zu %zu %zu; %llu tracked objects alive",
               pass->generation, count[0], count[1], count[2],
-              (unsigned long long)(sum.tracked_allocated - sum.tracked_freed));
+              (unsigned long long)(sum.tracked.count - sum.tracked_freed));
 }
 
 void gari__debug_end(const struct gari__pass *pass, uint64_t took_ns)

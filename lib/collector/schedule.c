@@ -26,7 +26,7 @@ uint64_t gari__schedule_net(uint64_t *allocated_bytes)
     struct gari__tally sum = gari__tally_sum();
     if (allocated_bytes)
         *allocated_bytes = sum.allocated_bytes;
-    return sum.tracked_allocated - sum.tracked_freed;
+    return sum.tracked.count - sum.tracked_freed;
 }
 
 static int64_t net_since_base(uint64_t *bytes_since, uint64_t *base)
@@ -165,7 +165,7 @@ static uint64_t cohort_since(void)
 static void begin_youngest(struct gari__pass *pass, bool asked)
 {
     struct gari__tally sum = gari__tally_sum();
-    uint64_t born = sum.tracked_allocated, died = sum.tracked_freed - sum.freed_by_cycles;
+    uint64_t born = sum.tracked.count, died = sum.tracked_freed - sum.freed_by_cycles;
     uint64_t made = born - schedule->young_born, gone = died - schedule->young_died;
     schedule->young_alive = made > gone ? made - gone : 0;
     schedule->young_born = born;

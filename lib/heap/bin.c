@@ -24,8 +24,8 @@ struct gari__bin *gari__bin_find(struct gari__heap_thread *self, struct gari__ki
 static void use_block(struct gari__bin *bin, struct gari__block *block)
 {
     bin->block = block;
-    bin->side = block->side;
-    bin->base = block->base;
+    bin->side = block->side - 1;
+    bin->origin = (uintptr_t)block->base - bin->slot_size;
     bin->stamp = gari__load_relaxed(&block->last_birth);
     bin->free = 0;
 }
@@ -131,9 +131,9 @@ struct gari__tally gari__tally_sum(void)
     /* A record keeps its tally when the next thread takes it over, so nothing is ever missing. */
     for (struct gari__thread *t = gari__thread_first(); t; t = t->next) {
         const struct gari__tally *tally = &((struct gari__heap_thread *)t)->tally;
-        sum.untracked_allocated += gari__load_relaxed(&tally->untracked_allocated);
+        sum.untracked.count += gari__load_relaxed(&tally->untracked.count);
         sum.allocated_bytes += gari__load_relaxed(&tally->allocated_bytes);
-        sum.tracked_allocated += gari__load_relaxed(&tally->tracked_allocated);
+        sum.tracked.count += gari__load_relaxed(&tally->tracked.count);
         sum.freed_by_count += gari__load_relaxed(&tally->freed_by_count);
         sum.freed_by_cycles += gari__load_relaxed(&tally->freed_by_cycles);
         sum.freed_bytes += gari__load_relaxed(&tally->freed_bytes);

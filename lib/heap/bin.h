@@ -11,7 +11,8 @@
 struct gari__bin {
     uint32_t free; /* index + 1 of the first free slot, linked through side */
     uint32_t slot_size;
-    char *base; /* the block's, as side */
+    /* Of the block's slots and side[], for such an index: a slot before the first. */
+    uintptr_t origin;
     struct gari__side *side;
     uint16_t stamp; /* what the block's last_birth was when the owner last set it */
     struct gari__block *block;
@@ -23,11 +24,16 @@ struct gari__bin {
 #define GARI__BIN_LISTS 64
 #define GARI__BLOCK_PAGES 8u
 
+/* Births, ever, and the number of them at which the owner looks whether there is something to do. */
+struct gari__births {
+    uint64_t count;
+    uint64_t alarm;
+};
+
 /* What the owner counts and others read: allocation and death, in objects and bytes. The tracked
  * ones drive the collector's trigger. Written with gari__own_add only. */
 struct gari__tally {
-    uint64_t tracked_allocated;
-    uint64_t untracked_allocated;
+    struct gari__births tracked, untracked;
     uint64_t allocated_bytes;
     uint64_t freed_by_count;
     uint64_t freed_by_cycles;
@@ -79,7 +85,7 @@ static inline struct gari__bin *gari__bin_get(struct gari__heap_thread *self,
 static inline uint32_t gari__bin_pop(struct gari__bin *bin)
 {
     uint32_t slot = bin->free - 1;
-    bin->free = gari__load_relaxed(&bin->side[slot].link);
+    bin->free = gari__load_relaxed(&bin->side[slot + 1].link);
     return slot;
 }
 

@@ -215,12 +215,11 @@ static void compare(struct gari__check *check, const char *what, uint64_t said, 
 static void check_statistics(struct gari__check *check)
 {
     struct gari__tally sum = gari__tally_sum();
-    uint64_t allocated = sum.tracked_allocated + sum.untracked_allocated;
+    uint64_t allocated = sum.tracked.count + sum.untracked.count;
     struct gari__limbo_stats limbo = gari__limbo_read_stats();
     compare(check, "live objects", allocated - sum.freed_by_count - sum.freed_by_cycles,
             check->live);
-    compare(check, "live tracked objects", sum.tracked_allocated - sum.tracked_freed,
-            check->tracked);
+    compare(check, "live tracked objects", sum.tracked.count - sum.tracked_freed, check->tracked);
     compare(check, "bytes of live objects", sum.allocated_bytes - sum.freed_bytes,
             check->live_bytes);
     compare(check, "objects that wait for a grace period", limbo.objects, check->limbo_objects);

@@ -27,7 +27,7 @@ int gari_get_stats(gari_stats *stats)
     if (stats->struct_size != sizeof *stats)
         return EINVAL;
     struct gari__tally sum = gari__tally_sum();
-    uint64_t allocated = sum.tracked_allocated + sum.untracked_allocated;
+    uint64_t allocated = sum.tracked.count + sum.untracked.count;
     struct gari__limbo_stats limbo = gari__limbo_read_stats();
     struct gari__grace_stats grace = gari__grace_read_stats();
     *stats = (gari_stats){

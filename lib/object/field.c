@@ -216,22 +216,34 @@ bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired)
     return swapped;
 }
 
-void gari_slot_init(gari_slot *slot, void *object)
+static GARI__INLINE void init(gari_slot *slot, void *object)
 {
-    uintptr_t distance = (uintptr_t)slot - (uintptr_t)object;
-    /* Whatever is longer than a slot begins at the same place in a page. */
-    bool may_be_long = (uintptr_t)object % GARI__PAGE_SIZE == GARI__SINGLE_AT;
-    if (object && gari__unlikely(distance < GARI__SLOT_MAX || may_be_long)) {
-        /* A slot's size is in the block, and 0 if what is there is alone. */
-        const struct gari__block *block = gari__block_of(object);
-        const struct gari__shape *shape;
-        if (gari__unlikely(distance < block->slot_size || block->slot_size == 0) &&
-            distance < gari__size_of(shape = gari__shape_of(object), object))
-            gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",
-                        shape->type.name);
-    }
     check_store(slot, object, "gari_init");
     gari__checked_edge(object, "gari_init");
     /* Release: the holder may be memory that a stale pointer of the collector leads to. */
     gari__store_release(&slot->pointer, (gari_object *)object);
+}
+
+/* The field is near the object, or the object may be a long one. */
+static __attribute__((noinline)) void init_near(gari_slot *slot, void *object)
+{
+    uintptr_t distance = (uintptr_t)slot - (uintptr_t)object;
+    /* A slot's size is in the block, and 0 if what is there is alone. */
+    const struct gari__block *block = gari__block_of(object);
+    const struct gari__shape *shape;
+    if (gari__unlikely(distance < block->slot_size || block->slot_size == 0) &&
+        distance < gari__size_of(shape = gari__shape_of(object), object))
+        gari__fatal("gari_init: an object of type '%s' would refer to itself; use gari_move",
+                    shape->type.name);
+    init(slot, object);
+}
+
+void gari_slot_init(gari_slot *slot, void *object)
+{
+    /* Whatever is longer than a slot begins at the same place in a page; NULL is neither there nor near. */
+    if (gari__unlikely((uintptr_t)slot - (uintptr_t)object < GARI__SLOT_MAX ||
+                       (uintptr_t)object % GARI__PAGE_SIZE == GARI__SINGLE_AT))
+        init_near(slot, object);
+    else
+        init(slot, object);
 }

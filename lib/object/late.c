@@ -59,13 +59,18 @@ static void leave(struct late *late, gari_object *object)
     gari__waiting_push(GARI__RIPE, block, slot, slot);
 }
 
-/* `word` was read before. */
-static GARI__INLINE bool is_exclusive(const struct gari__block *block, uint64_t word)
+/* The same in a block of unobserved objects. `word` was read before. */
+static GARI__INLINE bool is_exclusive_there(const struct gari__block *block, uint64_t word)
 {
     const uint64_t odd =
         GARI__COUNT_MASK | GARI__IMMORTAL | GARI__HAS_WEAK | GARI__UNFINALIZED | GARI__SHARED;
-    return (word & odd) == GARI__COUNT_ONE && block->unobserved &&
+    return (word & odd) == GARI__COUNT_ONE &&
            (GARI_MUTANT(LATE_UNQUIET) || gari__block_is_quiet(block));
+}
+
+static GARI__INLINE bool is_exclusive(const struct gari__block *block, uint64_t word)
+{
+    return is_exclusive_there(block, word) && block->unobserved;
 }
 
 static __attribute__((noinline)) void count_down(struct late *late, gari_object *target)
@@ -196,19 +201,27 @@ static __attribute__((noinline)) void look_at(struct late *late, gari_object *ob
     take_apart(late, block, shape, object);
 }
 
+/* How many objects with so many fields may be taken apart before their targets fill the stack, or before
+ * the budget is used up. */
+static inline uint32_t most_at_once(const struct late *late, uint32_t fields)
+{
+    uint32_t most = fields ? (ROOM - late->depth) / fields : late->left;
+    return most < late->left ? most : late->left;
+}
+
 /* Takes apart what has been found, as long as it is exclusive, lies in one block, and has its references
  * in fields at fixed offsets: the same as look_at, with all that is the block's, or the run's, at hand.
  * Nearly everything goes this way: what is built together lies together. */
 static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
 {
-    struct gari__block *block = gari__block_of(late->stack[late->depth - 1]);
-    const struct gari__shape *shape = gari__shape_of_block(block);
-    bool simple = (shape->plain || !shape->tracked) && !shape->has_items;
-    if (gari__unlikely(!simple || !block->unobserved)) {
-        look_at(late, late->stack[--late->depth]);
-        return;
-    }
-    if (block != late->run.block || late->run.count == 0) {
+    gari_object **const floor = late->stack;
+    gari_object **top = late->stack + late->depth;
+    struct gari__block *const block = gari__block_of(top[-1]);
+    const struct gari__shape *const shape = gari__shape_of_block(block);
+    const uint32_t fields = shape->type.refs.count;
+    const bool simple = (shape->plain || !shape->tracked) && !shape->has_items && block->unobserved;
+    const uint32_t most = simple ? most_at_once(late, fields) : 0;
+    if (most && (block != late->run.block || late->run.count == 0)) {
         flush(late);
         late->run = (struct gari__free_run){block, 0, 0, 0};
     }
@@ -217,16 +230,14 @@ static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
     const uint64_t reciprocal = block->reciprocal;
     struct gari__side *const side = block->side;
     const uint32_t *const offsets = shape->type.refs.offset;
-    const uint32_t fields = shape->type.refs.count;
-    gari_object **const floor = late->stack;
-    gari_object **const full = late->stack + ROOM - fields;
-    gari_object **top = late->stack + late->depth;
-    uint32_t head = late->run.head, tail = late->run.tail, count = late->run.count;
+    /* Upwards the list grows at its head, otherwise at its tail. */
+    uint32_t head = late->run.head;
     uint16_t first = 0;
-    uint16_t *link = count ? &side[tail - 1].link : &first;
-    const uint32_t most = count + late->left;
+    uint16_t *link = late->run.count ? &side[late->run.tail - 1].link : &first;
+    uint32_t slot = 0, first_slot = gari__slot_of(block, top[-1]);
+    uint32_t left = most;
 
-    do {
+    while (left > 0 && top != floor) {
         gari_object *object = top[-1];
         uint64_t offset = (uint64_t)((char *)object - base);
         if (gari__unlikely(offset >= bytes))
@@ -234,9 +245,10 @@ static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
         GARI_PERTURB_EACH("late.look");
         /* Acquire: as in look_at. */
         uint64_t word = gari__load_acquire(gari__word_of(object));
-        if (gari__unlikely(!is_exclusive(block, word) || top > full))
+        if (gari__unlikely(!is_exclusive_there(block, word)))
             break;
         top--;
+        left--;
         gari__checked_death(object);
         GARI_PERTURB_STEP(EXCLUSIVE);
         GARI_OBSERVE(shape, object);
@@ -253,33 +265,42 @@ static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
             *top++ = target;
         }
         gari__free_body(block, shape, object, word);
-        uint32_t slot = (uint32_t)(offset * reciprocal >> 32);
+        slot = (uint32_t)(offset * reciprocal >> 32);
         if (upwards) {
             gari__store_relaxed(&side[slot].link, (uint16_t)head);
-            if (count == 0)
-                tail = slot + 1;
             head = slot + 1;
         } else {
             gari__store_relaxed(link, (uint16_t)(slot + 1));
             link = &side[slot].link;
-            tail = slot + 1;
         }
-        count++;
-    } while (top != floor && count != most);
+    }
 
+    late->depth = (unsigned)(top - floor);
+    if (left == most) {
+        look_at(late, late->stack[--late->depth]);
+        return;
+    }
     if (!upwards) {
         gari__store_relaxed(link, 0);
-        if (late->run.count == 0)
-            head = first;
+        head = late->run.count ? head : first;
+        late->run.tail = slot + 1;
+    } else if (late->run.count == 0) {
+        late->run.tail = first_slot + 1;
     }
-    bool done_none = count == late->run.count;
-    late->left = most - count;
-    late->depth = (unsigned)(top - floor);
     late->run.head = head;
-    late->run.tail = tail;
-    late->run.count = count;
-    if (done_none)
-        look_at(late, late->stack[--late->depth]);
+    late->run.count += most - left;
+    late->left -= most - left;
+}
+
+/* Each by itself, for the sake of its registers. */
+static __attribute__((noinline)) void look_upwards(struct late *late)
+{
+    look_at_many(late, true);
+}
+
+static __attribute__((noinline)) void look_downwards(struct late *late)
+{
+    look_at_many(late, false);
 }
 
 /* The rest of a list of dead objects. */
@@ -327,9 +348,9 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     while (late.left > 0) {
         if (late.depth > 0) {
             if (late.upwards)
-                look_at_many(&late, true);
+                look_upwards(&late);
             else
-                look_at_many(&late, false);
+                look_downwards(&late);
         } else if (slot) {
             gari_object *object = gari__slot_at(block, slot - 1);
             slot = gari__load_relaxed(&block->side[slot - 1].link);

@@ -6,6 +6,7 @@
 #include "lib/object/count.h"
 #include "lib/object/death.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define SMALL 64u
@@ -16,7 +17,7 @@ static GARI__INLINE void zero(char *body, size_t size)
 {
     if (gari__unlikely(size > SMALL)) {
         memset(body, 0, size);
-    } else if (size >= 16) {
+    } else if (gari__likely(size >= 16)) {
         __builtin_memset(body, 0, 16);
         __builtin_memset(body + size - 16, 0, 16);
         if (size > 32) {
@@ -32,7 +33,7 @@ static GARI__INLINE void zero(char *body, size_t size)
  * object in this place has shown before (R7). `body` is what is to be zeroed, 0 if it is already;
  * `shape` is not NULL if there is a trailing array, of that length. */
 static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *side, uint16_t stamp,
-                                       uint64_t first_word, size_t body,
+                                       uint64_t birth_step, size_t body,
                                        const struct gari__shape *shape, size_t length)
 {
     if (GARI_MUTANT(EARLY_BIRTH))
@@ -46,12 +47,16 @@ static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *s
     gari__store_relaxed(&side->birth, stamp);
     gari__checked_birth(object);
     uint64_t *word = gari__word_of(object);
-    uint64_t version = gari__load_relaxed(word) & GARI__VERSION_MASK;
-    if (!GARI_MUTANT(REBORN_VERSION))
-        version += GARI__VERSION_ONE;
+    /* Of a free slot's word nothing is left but the version (free.h). */
+    uint64_t born = gari__load_relaxed(word) + birth_step;
+    assert(GARI_MUTANT(EARLY_BIRTH) || !((born - birth_step) & ~GARI__VERSION_MASK));
+    if (GARI_MUTANT(EARLY_BIRTH))
+        born -= GARI__COUNT_ONE;
+    if (GARI_MUTANT(REBORN_VERSION))
+        born -= GARI__VERSION_ONE;
     GARI_PERTURB_EACH("new");
     /* Release: pairs with every acquire of a word or of a pointer to the object. */
-    gari__store_release(word, version | first_word);
+    gari__store_release(word, born);
 }
 
 /* The same for an object of `size` bytes in any slot, and the books. */
@@ -63,18 +68,18 @@ static void *new_in_slot(struct gari__object_thread *self, const struct gari__sh
     gari__asan_unpoison(object, room);
     uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
     gari__store_relaxed(&block->last_birth, stamp);
-    bring_to_life(object, &block->side[slot], stamp, shape->first_word,
+    bring_to_life(object, &block->side[slot], stamp, shape->birth_step,
                   block->zeroed ? 0 : room - sizeof(gari_object), shape->has_items ? shape : NULL,
                   length);
     struct gari__tally *tally = &self->heap.tally;
     gari__own_add(&tally->allocated_bytes, size);
     if (!shape->tracked) {
-        gari__own_add(&tally->untracked_allocated, 1);
+        gari__own_add(&tally->untracked.count, 1);
         return object;
     }
-    gari__own_add(&tally->tracked_allocated, 1);
+    gari__own_add(&tally->tracked.count, 1);
     /* An array of references that has a block of its own is worth a look by itself. */
-    if (gari__load_relaxed(&tally->tracked_allocated) >= self->alarm || size > GARI__SLOT_MAX)
+    if (gari__load_relaxed(&tally->tracked.count) >= tally->tracked.alarm || size > GARI__SLOT_MAX)
         gari__upcall_allocated(self);
     return object;
 }
@@ -121,11 +126,11 @@ static void *new_in_bin(struct gari__object_thread *self, const struct gari__sha
 }
 
 static struct gari__bin no_bin; /* without slots */
-static const uint64_t never = UINT64_MAX;
 
 /* Fills the thread's cache entry for a type. */
 static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
-                                               const gari_type *type, size_t at, const char *call)
+                                               struct gari__cached *cached, const gari_type *type,
+                                               const char *call)
 {
     struct gari__shape *shape = gari__shape_find(type, call);
     if (!shape)
@@ -137,32 +142,41 @@ static __attribute__((noinline)) bool remember(struct gari__object_thread *self,
             return false;
     }
     struct gari__tally *tally = &self->heap.tally;
-    struct gari__cached *cached = &self->cache[at];
     cached->shape = shape;
     cached->bin = bin;
     cached->fast = bin && !self->heap.thread.leaves_slowly ? bin : &no_bin;
-    cached->first_word = shape->first_word;
+    cached->birth_step = shape->birth_step;
     cached->size = shape->type.size;
-    cached->born = shape->tracked ? &tally->tracked_allocated : &tally->untracked_allocated;
-    cached->alarm = shape->tracked ? &self->alarm : &never;
+    cached->room = bin ? bin->slot_size : 0;
+    cached->births = shape->tracked ? &tally->tracked : &tally->untracked;
+    tally->untracked.alarm = UINT64_MAX;
     gari__store_relaxed(&cached->type, type);
     return true;
 }
 
-static inline size_t cache_index(const gari_type *type)
+/* The entry where the type is, if the thread has used it lately. */
+static GARI__INLINE struct gari__cached *cached_for(struct gari__object_thread *self,
+                                                    const gari_type *type)
 {
-    return (uintptr_t)type / 32 % GARI__SHAPE_CACHE;
+    /* As one shift and one mask, which is not what compilers make of an index. */
+    _Static_assert(sizeof(struct gari__cached) == 64, "a power of two");
+    size_t at = (uintptr_t)type / 32 * 64 & (GARI__SHAPE_CACHE - 1) * 64;
+    return (struct gari__cached *)(void *)((char *)self->cache + at);
+}
+
+static inline bool is_cached(const struct gari__cached *cached, const gari_type *type)
+{
+    return gari__load_relaxed(&cached->type) == type && type;
 }
 
 static __attribute__((noinline)) void *new_slowly(const gari_type *type)
 {
     struct gari__object_thread *self = gari__enter("gari_new");
-    size_t at = cache_index(type);
+    struct gari__cached *cached = cached_for(self, type);
     void *object = NULL;
-    if ((gari__load_relaxed(&self->cache[at].type) == type && type) ||
-        remember(self, type, at, "gari_new")) {
-        struct gari__shape *shape = self->cache[at].shape;
-        struct gari__bin *bin = self->cache[at].bin;
+    if (is_cached(cached, type) || remember(self, cached, type, "gari_new")) {
+        struct gari__shape *shape = cached->shape;
+        struct gari__bin *bin = cached->bin;
         if (shape->has_items)
             gari__fatal("gari_new: type '%s' has a trailing array; use gari_new_items",
                         shape->type.name);
@@ -178,17 +192,16 @@ static GARI__INLINE void *new_at_once(struct gari__object_thread *self,
                                       const struct gari__cached *cached, struct gari__bin *bin,
                                       uint32_t head, size_t room, uint16_t stamp)
 {
-    uint32_t slot = head - 1;
-    struct gari__side *side = &bin->side[slot];
+    struct gari__side *side = bin->side + head;
     uint32_t next = gari__load_relaxed(&side->link);
     bin->free = next;
-    char *base = bin->base;
-    /* The next one's word: the list may lead anywhere in the block. (Or to its end, if there is none.) */
-    __builtin_prefetch(base + (size_t)(next - 1) * room, 1);
-    gari_object *object = (gari_object *)(void *)(base + (size_t)slot * room);
+    uintptr_t origin = bin->origin;
+    /* The next one's word: the list may lead anywhere in the block. (Or before it, if there is none.) */
+    __builtin_prefetch((void *)(origin + (size_t)next * room), 1);
+    gari_object *object = (gari_object *)(origin + (size_t)head * room);
     gari__asan_unpoison(object, room);
     gari__own_add(&self->heap.tally.allocated_bytes, cached->size);
-    bring_to_life(object, side, stamp, cached->first_word, room - sizeof(gari_object), NULL, 0);
+    bring_to_life(object, side, stamp, cached->birth_step, room - sizeof(gari_object), NULL, 0);
     return object;
 }
 
@@ -208,17 +221,18 @@ void *gari_new(const gari_type *type)
     struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
     if (gari__unlikely(!self))
         return new_slowly(type);
-    const struct gari__cached *cached = &self->cache[cache_index(type)];
+    const struct gari__cached *cached = cached_for(self, type);
     if (gari__unlikely(gari__load_relaxed(&cached->type) != type))
         return new_slowly(type);
     struct gari__bin *bin = cached->fast;
     uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
-    uint64_t number = gari__load_relaxed(cached->born) + 1;
+    struct gari__births *births = cached->births;
+    uint64_t number = gari__load_relaxed(&births->count) + 1;
     uint32_t head = bin->free;
-    if (gari__unlikely(!head || bin->stamp != stamp || number >= *cached->alarm))
+    if (gari__unlikely(!head || bin->stamp != stamp || number >= births->alarm))
         return new_slowly(type);
-    gari__store_relaxed(cached->born, number);
-    size_t room = bin->slot_size;
+    gari__store_relaxed(&births->count, number);
+    size_t room = cached->room;
     if (room < GARI__SLOT_MIN)
         __builtin_unreachable();
     if (gari__likely(room <= SMALL + sizeof(gari_object)))
@@ -230,11 +244,10 @@ void *gari_new_items(const gari_type *type, size_t length)
 {
     GARI__CHECKED_MAKER();
     struct gari__object_thread *self = gari__enter("gari_new_items");
-    size_t at = cache_index(type);
+    struct gari__cached *cached = cached_for(self, type);
     void *object = NULL;
-    if ((gari__load_relaxed(&self->cache[at].type) == type && type) ||
-        remember(self, type, at, "gari_new_items")) {
-        struct gari__shape *shape = self->cache[at].shape;
+    if (is_cached(cached, type) || remember(self, cached, type, "gari_new_items")) {
+        struct gari__shape *shape = cached->shape;
         if (!shape->has_items)
             gari__fatal("gari_new_items: type '%s' has no trailing array; use gari_new",
                         shape->type.name);

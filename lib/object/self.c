@@ -31,7 +31,7 @@ static void detach(struct gari__thread *record)
         gari__deaths_run(self, GARI__DEATH_BUDGET);
     while (gari__kept_release(self));
     gari__bins_disown(&self->heap);
-    self->alarm = 0;
+    self->heap.tally.tracked.alarm = 0;
     self->never_help = false;
     self->calls_setting = 0;
 }
@@ -57,7 +57,7 @@ static void forget(struct gari__object_thread *gone)
     gone->unwinding = gone->collecting = gone->reporting = gone->reporting_asked = false;
     gone->own_deaths_only = gone->never_help = gone->apart_late = gone->after_grace = false;
     gone->callbacks = gone->finalizing = 0;
-    gone->alarm = 0;
+    gone->heap.tally.tracked.alarm = 0;
     gone->run_load = gone->unsealed = 0;
     gone->ripe_block = NULL;
     gone->set_in_hand = NULL;

@@ -32,18 +32,15 @@ struct gari__keeping {
 struct gari__object_thread {
     struct gari__heap_thread heap;
 
-    /* The number of tracked allocations (heap.tally) at which the collector's trigger is looked at. */
-    uint64_t alarm;
     uint64_t looked_ns; /* when that was last done in vain (collector/schedule.c) */
     /* The shapes and bins of the types used last. */
     struct gari__cached {
         const gari_type *type; /* atomically: gari_type_retire takes it away */
         /* What gari_new takes slots from without much ado: the bin, or one that never has any. */
         struct gari__bin *fast;
-        uint64_t first_word; /* as the shape has it */
-        uint64_t size;
-        uint64_t *born;        /* the tally that counts its births, */
-        const uint64_t *alarm; /* and what that may not come to: the thread's alarm, or never */
+        uint64_t birth_step;         /* as the shape has it */
+        uint64_t size, room;         /* of an object, and of its slot in a bin */
+        struct gari__births *births; /* the tally's that counts it */
         struct gari__shape *shape;
         struct gari__bin *bin; /* of a type of fixed size, or NULL */
     } cache[GARI__SHAPE_CACHE];
@@ -140,10 +137,11 @@ static inline struct gari__object_thread *gari__enter(const char *call)
     return (struct gari__object_thread *)self;
 }
 
-/* So many tracked allocations from now on. */
+/* The collector's trigger is looked at after so many tracked allocations from now on. */
 static inline void gari__set_alarm(struct gari__object_thread *self, uint64_t allocations)
 {
-    self->alarm = gari__load_relaxed(&self->heap.tally.tracked_allocated) + allocations;
+    struct gari__births *births = &self->heap.tally.tracked;
+    births->alarm = gari__load_relaxed(&births->count) + allocations;
 }
 
 static inline void gari__leave(struct gari__object_thread *self)

@@ -163,7 +163,7 @@ static void describe(struct gari__shape *shape, const gari_type *type)
     shape->plain = shape->tracked && !shape->has_items && !type->traverse;
     shape->late = (type->flags & GARI_TYPE_LATE) && shape->tracked;
     shape->unobserved = is_unobserved(type);
-    shape->first_word = GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
+    shape->birth_step = GARI__VERSION_ONE | GARI__COUNT_ONE | (shape->tracked ? 0 : GARI__LEAF) |
                         (type->finalize ? GARI__UNFINALIZED : 0) |
                         (KEEPS && (type->flags & GARI_TYPE_HOT) ? GARI__HOT : 0);
 }

@@ -15,10 +15,11 @@ struct gari__shape {
     void *library;             /* keeps the object file of the descriptor loaded; or NULL */
     bool tracked;
     bool has_items;
-    bool plain;          /* all its references are in fields at fixed offsets */
-    bool late;           /* GARI_TYPE_LATE */
-    bool unobserved;     /* nobody is told of a death: no finalize, dispose, reclaim */
-    uint64_t first_word; /* of a newborn's word: all but the version */
+    bool plain;      /* all its references are in fields at fixed offsets */
+    bool late;       /* GARI_TYPE_LATE */
+    bool unobserved; /* nobody is told of a death: no finalize, dispose, reclaim */
+    uint64_t
+        birth_step; /* from a free slot's word, which is its version, to a newborn's: the next one */
 #ifdef GARI_PERTURB
     void (*observe)(void *self); /* instead of dispose: gari__plain */
 #endif
