@@ -201,27 +201,15 @@ static __attribute__((noinline)) void look_at(struct late *late, gari_object *ob
     take_apart(late, block, shape, object);
 }
 
-/* How many objects with so many fields may be taken apart before their targets fill the stack, or before
- * the budget is used up. */
-static inline uint32_t most_at_once(const struct late *late, uint32_t fields)
+/* Takes apart what has been found, at most `most` objects, as long as it is exclusive and lies in that
+ * block, of a shape with its references in so many fields at fixed offsets: the same as look_at, with all
+ * that is the block's, or the run's, at hand. Nearly everything goes this way: what is built together
+ * lies together. */
+static GARI__INLINE void look_at_many(struct late *late, struct gari__block *block,
+                                      const struct gari__shape *shape, uint32_t most,
+                                      const bool upwards, const uint32_t fields)
 {
-    uint32_t most = fields ? (ROOM - late->depth) / fields : late->left;
-    return most < late->left ? most : late->left;
-}
-
-/* Takes apart what has been found, as long as it is exclusive, lies in one block, and has its references
- * in fields at fixed offsets: the same as look_at, with all that is the block's, or the run's, at hand.
- * Nearly everything goes this way: what is built together lies together. */
-static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
-{
-    gari_object **const floor = late->stack;
-    gari_object **top = late->stack + late->depth;
-    struct gari__block *const block = gari__block_of(top[-1]);
-    const struct gari__shape *const shape = gari__shape_of_block(block);
-    const uint32_t fields = shape->type.refs.count;
-    const bool simple = (shape->plain || !shape->tracked) && !shape->has_items && block->unobserved;
-    const uint32_t most = simple ? most_at_once(late, fields) : 0;
-    if (most && (block != late->run.block || late->run.count == 0)) {
+    if (block != late->run.block || late->run.count == 0) {
         flush(late);
         late->run = (struct gari__free_run){block, 0, 0, 0};
     }
@@ -230,6 +218,8 @@ static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
     const uint64_t reciprocal = block->reciprocal;
     struct gari__side *const side = block->side;
     const uint32_t *const offsets = shape->type.refs.offset;
+    gari_object **const floor = late->stack;
+    gari_object **top = late->stack + late->depth;
     /* Upwards the list grows at its head, otherwise at its tail. */
     uint32_t head = late->run.head;
     uint16_t first = 0;
@@ -292,15 +282,51 @@ static GARI__INLINE void look_at_many(struct late *late, const bool upwards)
     late->left -= most - left;
 }
 
-/* Each by itself, for the sake of its registers. */
-static __attribute__((noinline)) void look_upwards(struct late *late)
+/* Each by itself, for the sake of its registers; with two fields, which is what lists and trees have, the
+ * loop over them is none. */
+typedef void look(struct late *late, struct gari__block *block, const struct gari__shape *shape,
+                  uint32_t most);
+
+static __attribute__((noinline)) void look_down_pairs(struct late *late, struct gari__block *block,
+                                                      const struct gari__shape *shape,
+                                                      uint32_t most)
 {
-    look_at_many(late, true);
+    look_at_many(late, block, shape, most, false, 2);
 }
 
-static __attribute__((noinline)) void look_downwards(struct late *late)
+static __attribute__((noinline)) void look_up_pairs(struct late *late, struct gari__block *block,
+                                                    const struct gari__shape *shape, uint32_t most)
 {
-    look_at_many(late, false);
+    look_at_many(late, block, shape, most, true, 2);
+}
+
+static __attribute__((noinline)) void look_down(struct late *late, struct gari__block *block,
+                                                const struct gari__shape *shape, uint32_t most)
+{
+    look_at_many(late, block, shape, most, false, shape->type.refs.count);
+}
+
+static __attribute__((noinline)) void look_up(struct late *late, struct gari__block *block,
+                                              const struct gari__shape *shape, uint32_t most)
+{
+    look_at_many(late, block, shape, most, true, shape->type.refs.count);
+}
+
+/* Takes apart the next of what has been found, and what comes after it. */
+static void look_on(struct late *late)
+{
+    static look *const looks[2][2] = {{look_down, look_up}, {look_down_pairs, look_up_pairs}};
+    struct gari__block *block = gari__block_of(late->stack[late->depth - 1]);
+    const struct gari__shape *shape = gari__shape_of_block(block);
+    uint32_t fields = shape->type.refs.count;
+    bool simple = (shape->plain || !shape->tracked) && !shape->has_items && block->unobserved;
+    /* So many that their targets do not fill the stack. */
+    uint32_t most = fields ? (ROOM - late->depth) / fields : late->left;
+    if (!simple || most == 0)
+        look_at(late, late->stack[--late->depth]);
+    else
+        looks[fields == 2][late->upwards](late, block, shape,
+                                          most < late->left ? most : late->left);
 }
 
 /* The rest of a list of dead objects. */
@@ -347,10 +373,7 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     uint64_t roots = 0, root_bytes = 0, slot_bytes = gari__slot_bytes(block);
     while (late.left > 0) {
         if (late.depth > 0) {
-            if (late.upwards)
-                look_upwards(&late);
-            else
-                look_downwards(&late);
+            look_on(&late);
         } else if (slot) {
             gari_object *object = gari__slot_at(block, slot - 1);
             slot = gari__load_relaxed(&block->side[slot - 1].link);

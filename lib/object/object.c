@@ -192,6 +192,7 @@ static GARI__INLINE void *new_at_once(struct gari__object_thread *self,
                                       const struct gari__cached *cached, struct gari__bin *bin,
                                       uint32_t head, size_t room, uint16_t stamp)
 {
+    gari__own_add(&self->heap.tally.allocated_bytes, cached->size);
     struct gari__side *side = bin->side + head;
     uint32_t next = gari__load_relaxed(&side->link);
     bin->free = next;
@@ -200,17 +201,22 @@ static GARI__INLINE void *new_at_once(struct gari__object_thread *self,
     __builtin_prefetch((void *)(origin + (size_t)next * room), 1);
     gari_object *object = (gari_object *)(origin + (size_t)head * room);
     gari__asan_unpoison(object, room);
-    gari__own_add(&self->heap.tally.allocated_bytes, cached->size);
     bring_to_life(object, side, stamp, cached->birth_step, room - sizeof(gari_object), NULL, 0);
     return object;
 }
 
+/* Bodies that two stores zero. */
+#define USUAL_MIN (sizeof(gari_object) + 16)
+#define USUAL_MAX (sizeof(gari_object) + 32)
+
 /* Apart, for its call of memset makes the function save all its registers. */
-static __attribute__((noinline)) void *new_long(struct gari__object_thread *self,
-                                                const struct gari__cached *cached,
-                                                struct gari__bin *bin, size_t room, uint16_t stamp)
+static __attribute__((noinline)) void *new_unusual(struct gari__object_thread *self,
+                                                   const struct gari__cached *cached)
 {
-    return new_at_once(self, cached, bin, bin->free, room, stamp);
+    struct gari__bin *bin = cached->fast;
+    if (cached->room < GARI__SLOT_MIN)
+        __builtin_unreachable();
+    return new_at_once(self, cached, bin, bin->free, cached->room, bin->stamp);
 }
 
 /* What nearly every birth takes: a thread that knows the type has a slot for it, it is time neither
@@ -233,11 +239,9 @@ void *gari_new(const gari_type *type)
         return new_slowly(type);
     gari__store_relaxed(&births->count, number);
     size_t room = cached->room;
-    if (room < GARI__SLOT_MIN)
-        __builtin_unreachable();
-    if (gari__likely(room <= SMALL + sizeof(gari_object)))
+    if (gari__likely(room >= USUAL_MIN && room <= USUAL_MAX))
         return new_at_once(self, cached, bin, head, room, stamp);
-    return new_long(self, cached, bin, room, stamp);
+    return new_unusual(self, cached);
 }
 
 void *gari_new_items(const gari_type *type, size_t length)
