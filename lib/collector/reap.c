@@ -114,14 +114,24 @@ static GARI__INLINE void count_down_soon(struct dropping *dropping, gari_object 
 /* Read anew: what V2 saw can be out of date towards objects outside. An edge between members is just
  * forgotten; a member's slot may by now be another object, but an edge to a member that was still in
  * place here was there when the proof closed. */
+static GARI__INLINE gari_object *leave(gari_slot *slot)
+{
+    GARI_PERTURB_EACH("commit.drop");
+    return gari__load_relaxed(&slot->pointer);
+}
+
+static GARI__INLINE void drop_target(struct dropping *dropping, gari_object *target)
+{
+    const uint32_t *state = gari__scratch_at(dropping->pass, target);
+    if (!(state && (*state & GARI__MEMBER)))
+        count_down_soon(dropping, target);
+}
+
 static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
 {
-    struct dropping *dropping = arg;
-    GARI_PERTURB_EACH("commit.drop");
-    gari_object *target = gari__load_relaxed(&slot->pointer);
-    const uint32_t *state = target ? gari__scratch_at(dropping->pass, target) : NULL;
-    if (target && !(state && (*state & GARI__MEMBER)))
-        count_down_soon(dropping, target);
+    gari_object *target = leave(slot);
+    if (target)
+        drop_target(arg, target);
 }
 
 /* For those whose fields are looked at again: by `reclaim`, or because their memory goes through limbo,
@@ -148,18 +158,34 @@ static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__
     gari__free_slot(&dropping->run, block, shape, object);
 }
 
-/* The next members, as long as they lie in the block in hand and have their references in fields at fixed
- * offsets: the same as the loop below does, with all that is the block's in registers. Returns what is left of
- * the budget. */
-static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
+static __attribute__((noinline)) void drop_far(struct dropping *dropping, gari_object *target)
+{
+    drop_target(dropping, target);
+}
+
+/* The same as drop_outgoing. */
+static GARI__INLINE void reclaim_field(struct dropping *dropping, const struct gari__near *near,
+                                       char *field)
+{
+    gari_object *target = leave((gari_slot *)(void *)field);
+    if (!target)
+        return;
+    bool known = gari__is_near(near, target) &&
+                 (near->scratch[gari__near_slot(near, target)] & GARI__MEMBER);
+    if (gari__unlikely(!known))
+        drop_far(dropping, target);
+}
+
+/* The next members, as long as they lie in the block in hand and have their references in so many fields at
+ * fixed offsets: the same as the loop below does, with all that is the block's in registers. Returns what is
+ * left of the budget. */
+static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
+                                        const uint32_t fields)
 {
     struct gari__pass *pass = dropping->pass;
     const struct gari__near near = pass->near;
     const struct gari__shape *shape = near.shape;
-    if (!near.bytes || !shape->plain || shape->type.reclaim)
-        return left;
     const uint32_t *offsets = shape->type.refs.offset;
-    const uint32_t fields = shape->type.refs.count;
     struct gari__free_run *run = &dropping->run;
     if (run->block != near.block || run->count == 0) {
         gari__free_run_flush(run);
@@ -179,16 +205,12 @@ static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
             __builtin_prefetch(member[AHEAD].object, 1);
         commit(object);
         GARI_OBSERVE(shape, object);
-        for (uint32_t i = 0; i < fields; i++) {
-            gari_slot *slot = (gari_slot *)(void *)((char *)object + offsets[i]);
-            GARI_PERTURB_EACH("commit.drop");
-            gari_object *target = gari__load_relaxed(&slot->pointer);
-            if (target && gari__likely(gari__is_near(&near, target))) {
-                if (gari__unlikely(!(near.scratch[gari__near_slot(&near, target)] & GARI__MEMBER)))
-                    count_down_soon(dropping, target);
-            } else if (target) {
-                drop_outgoing(slot, dropping);
-            }
+        if (fields == 2) {
+            reclaim_field(dropping, &near, (char *)object + offsets[0]);
+            reclaim_field(dropping, &near, (char *)object + offsets[1]);
+        } else {
+            for (uint32_t i = 0; i < fields; i++)
+                reclaim_field(dropping, &near, (char *)object + offsets[i]);
         }
         GARI_PERTURB_EACH("commit.free");
         gari__free_body(near.block, shape, object, gari__load_relaxed(gari__word_of(object)));
@@ -206,6 +228,26 @@ static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
     dropping->objects += count;
     dropping->bytes += count * shape->type.size;
     return left;
+}
+
+/* Each by itself, as in subtract.c. */
+static __attribute__((noinline)) size_t reclaim_pairs(struct dropping *dropping, size_t left)
+{
+    return reclaim_many(dropping, left, 2);
+}
+
+static __attribute__((noinline)) size_t reclaim_plain(struct dropping *dropping, size_t left)
+{
+    return reclaim_many(dropping, left, dropping->pass->near.shape->type.refs.count);
+}
+
+static GARI__INLINE size_t reclaim_run(struct dropping *dropping, size_t left)
+{
+    const struct gari__near *near = &dropping->pass->near;
+    if (!near->bytes || !near->shape->plain || near->shape->type.reclaim)
+        return left;
+    return near->shape->type.refs.count == 2 ? reclaim_pairs(dropping, left)
+                                             : reclaim_plain(dropping, left);
 }
 
 /* Drops the members' outgoing edges and frees their memory; with `committing` it first takes each

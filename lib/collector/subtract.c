@@ -47,16 +47,33 @@ static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
         subtract_odd(pass, target, pass->names);
 }
 
+/* The same as subtract_edge. Returns whether the target has no more references that are not accounted for. */
+static GARI__INLINE size_t subtract_field(struct gari__pass *pass, const struct gari__near *near,
+                                          char *field)
+{
+    gari_object *target = look((gari_slot *)(void *)field);
+    if (!target)
+        return 0;
+    if (gari__likely(gari__is_near(near, target))) {
+        uint32_t *state = &near->scratch[gari__near_slot(near, target)];
+        uint32_t before = *state, number = before & GARI__NUMBER_MASK;
+        if (gari__likely((before & GARI__MEMBER) && number != 0)) {
+            *state = before - 1;
+            return number == 1;
+        }
+    }
+    subtract_odd(pass, target, false);
+    return 0;
+}
+
 /* The next members, as long as they lie in the block in hand and have their references in fields at fixed
  * offsets: what is made together lies together. The same as a walk does, with all that is the block's in
  * registers. Returns what is left of the budget. */
-static GARI__INLINE size_t subtract_run(struct gari__pass *pass, size_t left)
+static GARI__INLINE size_t subtract_many(struct gari__pass *pass, size_t left,
+                                         const uint32_t fields)
 {
     const struct gari__near near = pass->near;
-    if (!near.bytes || !near.shape->plain)
-        return left;
     const uint32_t *offsets = near.shape->type.refs.offset;
-    const uint32_t fields = near.shape->type.refs.count;
     const struct gari__member *member = &pass->members[pass->member];
     const struct gari__member *end = &pass->members[pass->member_count];
     size_t matched = 0;
@@ -66,30 +83,39 @@ static GARI__INLINE size_t subtract_run(struct gari__pass *pass, size_t left)
             !gari__is_alive(gari__load_acquire(gari__word_of(member->object))))
             break;
         GARI_PERTURB_STEP(V2_MEMBER);
-        for (uint32_t i = 0; i < fields; i++) {
-            gari_object *target = look((gari_slot *)(void *)(object + offsets[i]));
-            if (!target)
-                continue;
-            if (gari__unlikely(!gari__is_near(&near, target))) {
-                subtract_odd(pass, target, false);
-                continue;
-            }
-            uint32_t *state = &near.scratch[gari__near_slot(&near, target)];
-            uint32_t number = *state & GARI__NUMBER_MASK;
-            if (gari__unlikely(!(*state & GARI__MEMBER)))
-                continue;
-            if (gari__likely(number != 0)) {
-                --*state;
-                matched += number == 1;
-            } else {
-                subtract_odd(pass, target, false);
-            }
+        if (fields == 2) {
+            matched += subtract_field(pass, &near, object + offsets[0]);
+            matched += subtract_field(pass, &near, object + offsets[1]);
+        } else {
+            for (uint32_t i = 0; i < fields; i++)
+                matched += subtract_field(pass, &near, object + offsets[i]);
         }
         left -= 1 + fields < left ? 1 + fields : left;
     }
     pass->member = (size_t)(member - pass->members);
     pass->matched += matched;
     return left;
+}
+
+/* Each by itself, for the sake of its registers; with two fields, which is what lists and trees have, the
+ * loop over them is none. */
+static __attribute__((noinline)) size_t subtract_pairs(struct gari__pass *pass, size_t left)
+{
+    return subtract_many(pass, left, 2);
+}
+
+static __attribute__((noinline)) size_t subtract_plain(struct gari__pass *pass, size_t left)
+{
+    return subtract_many(pass, left, pass->near.shape->type.refs.count);
+}
+
+static GARI__INLINE size_t subtract_run(struct gari__pass *pass, size_t left)
+{
+    const struct gari__near *near = &pass->near;
+    if (!near->bytes || !near->shape->plain)
+        return left;
+    return near->shape->type.refs.count == 2 ? subtract_pairs(pass, left)
+                                             : subtract_plain(pass, left);
 }
 
 static gari_object *next_naming(struct gari__pass *pass)
