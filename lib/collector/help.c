@@ -2,6 +2,7 @@
  * or there is none, and a bit of what is dead when they come for memory. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "concurrency/rcu.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/crowd.h"
@@ -97,7 +98,7 @@ static void wait_for_grace(uint64_t ticket, uint64_t debt)
         return;
     }
     uint64_t begin = gari__now_ns();
-    while (!gari__grace_passed(ticket) && gari__now_ns() - begin < HELP_WAIT_NS)
+    while (!gari__grace_look(ticket) && gari__now_ns() - begin < HELP_WAIT_NS)
         sched_yield();
 }
 

@@ -5,6 +5,7 @@
  * first V1: all of it lies before V2. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "lib/collector/walk.h"
 
 /* Rounds on a shrinking set before the rest is left for another pass. */
@@ -129,7 +130,8 @@ static void begin_grace(struct gari__pass *pass)
 {
     end_phase(pass, GARI__GRACE);
     GARI_PERTURB_AT("proof.grace");
-    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_ticket();
+    /* It is looked for at each slice: liburcu, when it meets a section, sleeps for 10 ms. */
+    pass->ticket = GARI_MUTANT(NO_GRACE) ? 0 : gari__grace_note();
     pass->look = pass->member_count;
 }
 
@@ -390,7 +392,7 @@ static bool wants_look(const struct gari__pass *pass)
 
 bool gari__proof_waits(const struct gari__pass *pass)
 {
-    return pass->phase == GARI__GRACE && !gari__grace_passed(pass->ticket) && !wants_look(pass);
+    return pass->phase == GARI__GRACE && !gari__grace_look(pass->ticket) && !wants_look(pass);
 }
 
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget)
