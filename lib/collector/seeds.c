@@ -43,10 +43,25 @@ static bool is_old(const struct gari__block *block)
     return block->gathered_list == OLD || block->gathered_list == OLD_LOOKED;
 }
 
-void gari__seeds_put_back(struct gari__block *block, bool has_young)
+static bool is_all_old(const struct gari__block *block, uint64_t young_since)
 {
-    put(block, has_young || block->gathered_young ? YOUNG : OLD);
+    return gari__born_before(gari__load_seq_cst(&block->last_birth), young_since);
+}
+
+void gari__seeds_put_back(struct gari__block *block, bool has_young, uint64_t young_since)
+{
+    bool young = has_young || block->gathered_young;
+    put(block, young ? YOUNG : OLD);
     block->gathered_young = false;
+    if (young)
+        gari__candidates_open(block);
+    else if (is_all_old(block, young_since) && gari__candidates_settle(block)) {
+        GARI_PERTURB_EACH("settle.look");
+        /* Sequentially consistent on both sides: either whoever is about to be the first of an epoch to make
+         * something there finds it settled, or this finds its stamp. */
+        if (!is_all_old(block, young_since))
+            gari__candidates_unsettle(block);
+    }
 }
 
 void gari__seeds_release(struct gari__block *block)
@@ -160,6 +175,7 @@ enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
             struct gari__block *block = lists[list];
             size_t cost = block->slots;
             bool kept = false;
+            gari__candidates_open(block);
             if (find_waiting(block, epoch, &kept))
                 return GARI__ONE_WAITS;
             unlink_listed(block);

@@ -11,7 +11,8 @@ void gari__seeds_take_dirty(void);
 /* Detaches the list of blocks with young candidates, or all lists, linked through gathered_next.
  * Each block must be put back or released. */
 struct gari__block *gari__seeds_detach(bool old_too);
-void gari__seeds_put_back(struct gari__block *block, bool has_young);
+/* `young_since`: where generation 2 ends. */
+void gari__seeds_put_back(struct gari__block *block, bool has_young, uint64_t young_since);
 /* Lets go of a block without candidates. */
 void gari__seeds_release(struct gari__block *block);
 

@@ -174,6 +174,7 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
             true;
         return budget;
     }
+    gari__candidates_open(block);
     for (; first < block->slots && budget > 0; first += 64) {
         uint64_t *word = gari__candidates_of(block, first);
         uint64_t bits = gari__load_seq_cst(word);
@@ -213,7 +214,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
         pass->block = block->gathered_next;
         /* It may have got candidates where this has been, and been taken from the dirty ones since. */
         if (pass->keeps_young || pass->keeps_old || block->gathered_young)
-            gari__seeds_put_back(block, pass->keeps_young);
+            gari__seeds_put_back(block, pass->keeps_young, pass->young_since);
         else
             gari__seeds_release(block);
         pass->slot = 0;

@@ -74,7 +74,8 @@ struct gari__block {
     /* Whether the collector is at the block, or will be; each by itself, and all at a look; atomically. */
     union {
         struct {
-            bool dirty;    /* on the stack of blocks with new candidates (object/candidate.c) */
+            bool
+                dirty; /* on the stack of blocks with new candidates (object/candidate.c), or settled */
             bool gathered; /* on a list of the collector's (collector/seeds.c), under its lock */
             bool scratched[GARI__PASSES]; /* scratch is not NULL */
         };
@@ -106,6 +107,7 @@ struct gari__block {
     bool
         gathered_young; /* has got new candidates since; this and the next under the collector's lock */
     uint8_t gathered_list;
+    bool settled; /* all in it is old, and gathered: new candidates are no news; atomically */
     struct gari__block *dirty_next;
     struct gari__block *gathered_next, *gathered_prev;
     /* Blocks in which a pass has a scratch array. */

@@ -129,8 +129,9 @@ static void check_candidates(struct gari__check *check, const struct gari__check
             gari__check_say(check, GARI__OBJECT_FORMAT " cannot be a candidate",
                             GARI__OBJECT_ARGS(block, slot));
     }
-    if (gari__load_acquire(&block->dirty) != it->dirty ||
-        gari__load_relaxed(&block->gathered) != it->gathered)
+    bool settled = gari__load_relaxed(&block->settled);
+    if (gari__load_acquire(&block->dirty) != (it->dirty || settled) || (it->dirty && settled) ||
+        gari__load_relaxed(&block->gathered) != it->gathered || (settled && !it->gathered))
         gari__check_say(check,
                         "the block at %p of type '%s' is not on the list of candidates that it is "
                         "said to be on",

@@ -6,6 +6,15 @@
 
 static struct gari__block *dirty_blocks;
 
+/* A block that is marked as dirty. */
+static void push(struct gari__block *block)
+{
+    struct gari__block *first = gari__load_relaxed(&dirty_blocks);
+    do {
+        gari__store_relaxed(&block->dirty_next, first);
+    } while (!gari__cas_seq_cst(&dirty_blocks, &first, block));
+}
+
 /* True: it was not listed. */
 static bool list_dirty(struct gari__block *block)
 {
@@ -15,11 +24,31 @@ static bool list_dirty(struct gari__block *block)
      * block again. */
     if (gari__load_seq_cst(&block->dirty) || gari__exchange_seq_cst(&block->dirty, true))
         return false;
-    struct gari__block *first = gari__load_relaxed(&dirty_blocks);
-    do {
-        gari__store_relaxed(&block->dirty_next, first);
-    } while (!gari__cas_seq_cst(&dirty_blocks, &first, block));
+    push(block);
     return true;
+}
+
+bool gari__candidates_settle(struct gari__block *block)
+{
+    if (gari__exchange_seq_cst(&block->dirty, true))
+        return false;
+    GARI_PERTURB_EACH("settle.mark");
+    (void)gari__exchange_seq_cst(&block->settled, true);
+    return true;
+}
+
+void gari__candidates_unsettle(struct gari__block *block)
+{
+    if (gari__exchange_seq_cst(&block->settled, false))
+        push(block);
+}
+
+void gari__candidates_open(struct gari__block *block)
+{
+    /* Sequentially consistent: as in gari__seeds_take_dirty. Whoever else finds it settled lists it, and it stays
+     * marked. */
+    if (gari__load_relaxed(&block->settled) && gari__exchange_seq_cst(&block->settled, false))
+        (void)gari__exchange_seq_cst(&block->dirty, false);
 }
 
 void gari__candidate_keep(struct gari__block *block, uint32_t slot)
@@ -99,9 +128,12 @@ void gari__candidates_after_fork(struct gari__block *block)
 {
     /* Whoever took it from the list holds the collector's lock; somebody may not have listed it yet, or
      * not even marked it. */
-    if (!block)
+    if (!block) {
         gari__store_relaxed(&dirty_blocks, NULL);
-    else if (gari__exchange_acq_rel(&block->dirty, false) || has_candidates(block))
+        return;
+    }
+    gari__store_relaxed(&block->settled, false);
+    if (gari__exchange_acq_rel(&block->dirty, false) || has_candidates(block))
         list_dirty(block);
 }
 

@@ -53,6 +53,15 @@ bool gari__candidates_any(void);
 /* Takes all dirty blocks, linked through dirty_next; they stay marked dirty. */
 struct gari__block *gari__candidates_take_dirty(void);
 
+/* The collector has the block in a list of its own, all in it is old and so are its candidates. If it is not listed as
+ * dirty, it is marked as if it were, so that whoever makes an old object a candidate has nothing to list. False: it
+ * is listed. */
+bool gari__candidates_settle(struct gari__block *block);
+/* Something is born in the block, which is then not all old any more: it is listed as dirty, if it was settled. */
+void gari__candidates_unsettle(struct gari__block *block);
+/* The same for who is about to read all its bits. */
+void gari__candidates_open(struct gari__block *block);
+
 /* The first dirty block, for the heap's check, while nobody else is at work. */
 const struct gari__block *gari__candidates_first_dirty(void);
 

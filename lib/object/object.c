@@ -59,6 +59,18 @@ static GARI__INLINE void bring_to_life(gari_object *object, struct gari__side *s
     gari__store_release(word, born);
 }
 
+/* Before anything of that epoch is born in the block. */
+static GARI__INLINE void note_stamp(struct gari__block *block, uint16_t stamp)
+{
+    if (gari__load_relaxed(&block->last_birth) == stamp)
+        return;
+    /* Sequentially consistent: pairs with gari__seeds_put_back. */
+    (void)gari__exchange_seq_cst(&block->last_birth, stamp);
+    GARI_PERTURB_EACH("new.stamp");
+    if (gari__unlikely(gari__load_seq_cst(&block->settled)))
+        gari__candidates_unsettle(block);
+}
+
 /* The same for an object of `size` bytes in any slot, and the books. */
 static void *new_in_slot(struct gari__object_thread *self, const struct gari__shape *shape,
                          struct gari__block *block, uint32_t slot, size_t size, size_t length)
@@ -67,7 +79,7 @@ static void *new_in_slot(struct gari__object_thread *self, const struct gari__sh
     size_t room = block->slot_size ? block->slot_size : size;
     gari__asan_unpoison(object, room);
     uint16_t stamp = gari__load_relaxed(&gari__birth_stamp);
-    gari__store_relaxed(&block->last_birth, stamp);
+    note_stamp(block, stamp);
     bring_to_life(object, &block->side[slot], stamp, shape->birth_step,
                   block->zeroed ? 0 : room - sizeof(gari_object), shape->has_items ? shape : NULL,
                   length);
