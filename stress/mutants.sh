@@ -97,6 +97,10 @@ by_schedule bit-first lives "in order"
 by_schedule list-first lives "in order"
 by_schedule no-bit-in-child lives "fork between"
 
+by_schedule stamp-unseen seedschedules "born later"
+by_schedule settled-blindly seedschedules "born meanwhile"
+by_schedule opened-late seedschedules opened
+
 by_schedule no-reuse-grace lateschedules "keep below"
 by_schedule late-unshared lateschedules shared
 by_schedule late-unquiet lateschedules quiet

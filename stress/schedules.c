@@ -305,10 +305,12 @@ static void *step(void *arg)
 
 static void two_proofs(void)
 {
-    /* Candidates in two blocks, so that taking them needs two steps. */
+    /* Candidates in two blocks, so that listing the blocks needs two steps, of which the second begins the
+     * pass, and taking the candidates two. */
     struct part *near = make(&part_type), *far = make(&far_type);
     gari_decref(gari_incref(near));
     gari_decref(gari_incref(far));
+    gari_step(1);
     gari_step(1);
     struct part *ring = make(&part_type);
     gari_store(&ring->next, ring);

@@ -88,7 +88,10 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
         bool asked = gari__load_relaxed(&gari__collector.schedule.queued) >= 0;
         int due = gari__schedule_due(&whole);
         if (due < 0 && old->phase == GARI__IDLE) {
-            gari__seeds_take_dirty();
+            bool begun = false;
+            size_t room = budget;
+            if (!gari__seeds_take_dirty(&begun, &room))
+                return GARI__SLICE_WORKED;
             due = gari__schedule_impatient(eager, &whole);
             paced = due == 2 && !eager;
         }

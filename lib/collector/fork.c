@@ -13,6 +13,7 @@
 #include "lib/collector/collector.h"
 #include "lib/collector/events.h"
 #include "lib/collector/garbage.h"
+#include "lib/collector/seeds.h"
 #include "lib/object/candidate.h"
 #include "lib/object/checked.h"
 #include "lib/object/death.h"
@@ -133,6 +134,7 @@ static void after_fork_in_child(void)
     renew_collector(self);
     gari__kept_renew();
     gari__records_after_fork();
+    gari__seeds_after_fork();
     gari__candidates_after_fork(NULL);
     gari__waiting_after_fork(NULL, NULL);
     gari__runs_walk(see_to_block, NULL);

@@ -59,7 +59,7 @@ void gari__pass_abandon(struct gari__pass *pass)
 {
     while (pass->phase == GARI__SEEDING && pass->block) {
         struct gari__block *block = pass->block;
-        pass->block = block->gathered_next;
+        pass->block = gari__seeds_next(pass->which);
         gari__seeds_put_back(block, true, pass->young_since);
     }
     gari__proof_untag(pass);

@@ -125,6 +125,7 @@ struct gari__pass {
     size_t seeded;                        /* and how many of them because of a candidate */
     bool out_of_memory;                   /* give up, keep the candidates */
     bool memory_short;                    /* some table could not grow; see tables.c */
+    bool began_taking, has_taken;         /* SEEDING: the dirty blocks */
     bool keeps_young, keeps_old;          /* SEEDING: so far, the block does */
     bool spilled;   /* GATHER: for want of room some objects are not in the queue */
     bool undecided; /* some members were given up */

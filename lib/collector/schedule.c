@@ -189,8 +189,8 @@ struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked)
         schedule->cohort = 0;
 
     /* Garbage cycles have candidates: where there are none, all that is alive is known to be. */
-    gari__seeds_take_dirty();
-    if (gari__collector.pass[GARI__OLD].phase == GARI__IDLE && !gari__seeds_any(true))
+    if (gari__collector.pass[GARI__OLD].phase == GARI__IDLE && !gari__seeds_any(true) &&
+        !gari__candidates_any())
         schedule->known_live = live_bytes();
 
     uint64_t bytes, net = gari__schedule_net(&bytes);

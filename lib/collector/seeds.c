@@ -7,35 +7,58 @@
 
 /* Those with young candidates, and those with old ones only. LOOKED: of the one before it, what
  * gari__seeds_waiting has looked at since it was last through with all. */
-enum lists { YOUNG, YOUNG_LOOKED, OLD, OLD_LOOKED, DETACHED };
-_Static_assert(DETACHED == GARI__SEED_LISTS, "the last is no list");
+enum lists { YOUNG, YOUNG_LOOKED, OLD, OLD_LOOKED };
+#define LISTS GARI__SEED_LISTS
 
-static struct gari__block *lists[GARI__SEED_LISTS]; /* through gathered_next, gathered_prev */
+static struct {
+    struct gari__block *first; /* through gathered_next, gathered_prev */
+    size_t length;
+    uint32_t turn; /* how often it has been detached; blocks that say less belong to a pass */
+} lists[LISTS];
 
-/* How many are listed. Atomically: written under the collector's lock. Sequentially consistent: see
- * gari__worker_remind. */
+/* What each pass has still to look at: the lists that it has detached, through gathered_next. */
+static struct gari__block *detached[GARI__PASSES][LISTS];
+
+/* Blocks that have been dirty and are to be listed here; they are still marked. Through dirty_next. */
+static struct gari__block *taken;
+
+/* How many blocks are listed, and whether any are taken. Atomically: written under the collector's lock.
+ * Sequentially consistent: see gari__worker_remind. */
 static size_t count;
+
+static void add_count(size_t more)
+{
+    (void)gari__exchange_seq_cst(&count, gari__load_relaxed(&count) + more);
+}
 
 static void put(struct gari__block *block, enum lists list)
 {
-    (void)gari__exchange_seq_cst(&count, gari__load_relaxed(&count) + 1);
+    add_count(1);
+    lists[list].length++;
     block->gathered_list = (uint8_t)list;
+    block->gathered_turn = lists[list].turn;
     block->gathered_prev = NULL;
-    block->gathered_next = lists[list];
-    if (lists[list])
-        lists[list]->gathered_prev = block;
-    lists[list] = block;
+    block->gathered_next = lists[list].first;
+    if (lists[list].first)
+        lists[list].first->gathered_prev = block;
+    lists[list].first = block;
 }
 
 static void unlink_listed(struct gari__block *block)
 {
     gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
+    lists[block->gathered_list].length--;
     if (block->gathered_prev)
         block->gathered_prev->gathered_next = block->gathered_next;
     else
-        lists[block->gathered_list] = block->gathered_next;
+        lists[block->gathered_list].first = block->gathered_next;
     if (block->gathered_next)
         block->gathered_next->gathered_prev = block->gathered_prev;
+}
+
+static bool is_detached(const struct gari__block *block)
+{
+    return block->gathered_turn != lists[block->gathered_list].turn;
 }
 
 static bool is_old(const struct gari__block *block)
@@ -59,7 +82,7 @@ void gari__seeds_put_back(struct gari__block *block, bool has_young, uint64_t yo
         GARI_PERTURB_EACH("settle.look");
         /* Sequentially consistent on both sides: either whoever is about to be the first of an epoch to make
          * something there finds it settled, or this finds its stamp. */
-        if (!is_all_old(block, young_since))
+        if (!is_all_old(block, young_since) && !GARI_MUTANT(SETTLED_BLINDLY))
             gari__candidates_unsettle(block);
     }
 }
@@ -73,48 +96,84 @@ void gari__seeds_release(struct gari__block *block)
     gari__block_unhold(kind, block);
 }
 
-void gari__seeds_take_dirty(void)
+static void take(struct gari__block *block)
 {
-    struct gari__block *block = gari__candidates_take_dirty();
-    while (block) {
-        struct gari__block *next = gari__load_relaxed(&block->dirty_next);
-        bool listed = gari__load_relaxed(&block->gathered);
-        gari__store_relaxed(&block->gathered, true);
-        GARI_PERTURB_EACH("dirty.take");
-        /* Sequentially consistent: pairs with list_dirty in candidate.c, as the reading of the bits
-         * does. After this store the block may be listed as dirty again. */
-        (void)gari__exchange_seq_cst(&block->dirty, false);
-        if (!listed) {
-            put(block, YOUNG);
-        } else if (block->gathered_list == DETACHED) {
-            block->gathered_young = true;
-        } else if (is_old(block)) {
-            unlink_listed(block);
-            put(block, YOUNG);
-        }
-        block = next;
+    bool listed = gari__load_relaxed(&block->gathered);
+    gari__store_relaxed(&block->gathered, true);
+    GARI_PERTURB_EACH("dirty.take");
+    /* Sequentially consistent: pairs with list_dirty in candidate.c, as the reading of the bits
+     * does. After this store the block may be listed as dirty again. */
+    (void)gari__exchange_seq_cst(&block->dirty, false);
+    if (!listed) {
+        put(block, YOUNG);
+    } else if (is_detached(block)) {
+        block->gathered_young = true;
+    } else if (is_old(block)) {
+        unlink_listed(block);
+        put(block, YOUNG);
     }
 }
 
-struct gari__block *gari__seeds_detach(bool old_too)
+bool gari__seeds_take_dirty(bool *begun, size_t *budget)
 {
-    struct gari__block *all = NULL;
-    for (int list = YOUNG; list <= (old_too ? OLD_LOOKED : YOUNG_LOOKED); list++) {
-        while (lists[list]) {
-            struct gari__block *block = lists[list];
-            lists[list] = block->gathered_next;
-            gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
-            block->gathered_list = DETACHED;
-            block->gathered_next = all;
-            all = block;
+    for (;;) {
+        while (taken && *budget > 0) {
+            struct gari__block *block = taken;
+            taken = gari__load_relaxed(&block->dirty_next);
+            take(block);
+            *budget -= GARI__SEEDS_BLOCK < *budget ? GARI__SEEDS_BLOCK : *budget;
+            if (!taken)
+                gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
+        }
+        if (taken || *begun)
+            return !taken;
+        *begun = true;
+        if (gari__candidates_any()) {
+            add_count(1);
+            taken = gari__candidates_take_dirty();
         }
     }
-    return all;
+}
+
+static struct gari__block *reverse(struct gari__block *list)
+{
+    struct gari__block *reversed = NULL;
+    while (list) {
+        struct gari__block *block = list;
+        list = block->gathered_next;
+        block->gathered_next = reversed;
+        reversed = block;
+    }
+    return reversed;
+}
+
+void gari__seeds_detach(int which, bool reversed)
+{
+    for (int list = YOUNG; list <= (which == GARI__OLD ? OLD_LOOKED : YOUNG_LOOKED); list++) {
+        gari__store_relaxed(&count, gari__load_relaxed(&count) - lists[list].length);
+        detached[which][list] = reversed ? reverse(lists[list].first) : lists[list].first;
+        lists[list].first = NULL;
+        lists[list].length = 0;
+        lists[list].turn++;
+    }
+}
+
+struct gari__block *gari__seeds_next(int which)
+{
+    for (int list = 0; list < LISTS; list++) {
+        struct gari__block *block = detached[which][list];
+        if (block) {
+            detached[which][list] = block->gathered_next;
+            return block;
+        }
+    }
+    return NULL;
 }
 
 bool gari__seeds_any(bool old_too)
 {
-    return lists[YOUNG] || lists[YOUNG_LOOKED] || (old_too && (lists[OLD] || lists[OLD_LOOKED]));
+    return taken || lists[YOUNG].first || lists[YOUNG_LOOKED].first ||
+           (old_too && (lists[OLD].first || lists[OLD_LOOKED].first));
 }
 
 bool gari__seeds_listed(void)
@@ -156,8 +215,8 @@ static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
 static void begin_round(void)
 {
     for (int list = YOUNG; list <= OLD; list += OLD - YOUNG) {
-        while (lists[list + 1]) {
-            struct gari__block *block = lists[list + 1];
+        while (lists[list + 1].first) {
+            struct gari__block *block = lists[list + 1].first;
             unlink_listed(block);
             put(block, (enum lists)list);
         }
@@ -171,8 +230,8 @@ enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
     if (budget == SIZE_MAX)
         begin_round();
     for (int list = YOUNG; list <= OLD; list += OLD - YOUNG) {
-        while (lists[list]) {
-            struct gari__block *block = lists[list];
+        while (lists[list].first) {
+            struct gari__block *block = lists[list].first;
             size_t cost = block->slots;
             bool kept = false;
             gari__candidates_open(block);
@@ -194,5 +253,17 @@ enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
 
 const struct gari__block *gari__seeds_first(int list)
 {
-    return lists[list];
+    return lists[list].first;
+}
+
+const struct gari__block *gari__seeds_first_taken(void)
+{
+    return taken;
+}
+
+void gari__seeds_after_fork(void)
+{
+    if (taken)
+        gari__store_relaxed(&count, gari__load_relaxed(&count) - 1);
+    taken = NULL;
 }

@@ -58,20 +58,6 @@ static inline bool older(uint16_t stamp, const struct gari__pass *pass)
     return oldest < OLDEST && age > (int16_t)oldest;
 }
 
-/* What a pass that was short of memory has tried comes to the head of the list; so the last one comes
- * first now, and all have their turn. */
-static struct gari__block *reverse(struct gari__block *list)
-{
-    struct gari__block *reversed = NULL;
-    while (list) {
-        struct gari__block *block = list;
-        list = block->gathered_next;
-        block->gathered_next = reversed;
-        reversed = block;
-    }
-    return reversed;
-}
-
 void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
                       uint64_t frozen)
 {
@@ -94,10 +80,6 @@ void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, u
                                 .queue = queue,
                                 .members = members,
                                 .member_room = room};
-    gari__seeds_take_dirty();
-    pass->block = gari__seeds_detach(which == GARI__OLD);
-    if (gari__tables_were_short())
-        pass->block = reverse(pass->block);
 }
 
 /* Permanent objects are no candidates: gari_unfreeze makes all of them some. As everywhere the bit is
@@ -155,9 +137,6 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     }
 }
 
-/* A block's descriptor and its lists, in edges: they are in no cache when an old heap is rewired. */
-#define BLOCK_COST 4u
-
 /* Enters the candidates of one block, from pass->slot on, up to its end or that of the budget; notes
  * whether it keeps young ones, old ones. */
 static size_t seed_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
@@ -174,7 +153,8 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
             true;
         return budget;
     }
-    gari__candidates_open(block);
+    if (!GARI_MUTANT(OPENED_LATE))
+        gari__candidates_open(block);
     for (; first < block->slots && budget > 0; first += 64) {
         uint64_t *word = gari__candidates_of(block, first);
         uint64_t bits = gari__load_seq_cst(word);
@@ -201,17 +181,35 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
         budget -= cost < budget ? cost : budget;
     }
     pass->slot = first < block->slots ? first : block->slots;
+    GARI_PERTURB_STEP(SEEDED);
+    if (GARI_MUTANT(OPENED_LATE))
+        gari__candidates_open(block);
     return budget;
+}
+
+/* All that has become a candidate so far, and perhaps more. False: the budget is used up. */
+static bool take_candidates(struct gari__pass *pass, size_t *budget)
+{
+    if (!gari__seeds_take_dirty(&pass->began_taking, budget))
+        return false;
+    pass->has_taken = true;
+    /* What a pass that was short of memory has tried comes to the head of the list; so the last one comes
+     * first now, and all have their turn. */
+    gari__seeds_detach(pass->which, gari__tables_were_short());
+    pass->block = gari__seeds_next(pass->which);
+    return true;
 }
 
 size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
 {
+    if (!pass->has_taken && !take_candidates(pass, &budget))
+        return 0;
     while (pass->block && budget > 0) {
         struct gari__block *block = pass->block;
         budget = seed_block(pass, block, budget);
         if (pass->slot < block->slots)
             break;
-        pass->block = block->gathered_next;
+        pass->block = gari__seeds_next(pass->which);
         /* It may have got candidates where this has been, and been taken from the dirty ones since. */
         if (pass->keeps_young || pass->keeps_old || block->gathered_young)
             gari__seeds_put_back(block, pass->keeps_young, pass->young_since);
@@ -219,7 +217,7 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
             gari__seeds_release(block);
         pass->slot = 0;
         pass->keeps_young = pass->keeps_old = false;
-        budget -= BLOCK_COST < budget ? BLOCK_COST : budget;
+        budget -= GARI__SEEDS_BLOCK < budget ? GARI__SEEDS_BLOCK : budget;
     }
     if (!pass->block) {
         pass->seeded = pass->blocks;

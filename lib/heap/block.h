@@ -107,6 +107,7 @@ struct gari__block {
     bool
         gathered_young; /* has got new candidates since; this and the next under the collector's lock */
     uint8_t gathered_list;
+    uint32_t gathered_turn;
     bool settled; /* all in it is old, and gathered: new candidates are no news; atomically */
     struct gari__block *dirty_next;
     struct gari__block *gathered_next, *gathered_prev;

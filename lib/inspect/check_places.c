@@ -130,6 +130,10 @@ static void mark_lists(struct gari__check *check)
     const struct gari__block *dirty = gari__candidates_first_dirty();
     for (; (it = listed(&lists, dirty)) != NULL; dirty = dirty->dirty_next)
         it->dirty = true;
+    lists = begin(check, "what the collector has of the dirty blocks");
+    dirty = gari__seeds_first_taken();
+    for (; (it = listed(&lists, dirty)) != NULL; dirty = dirty->dirty_next)
+        it->dirty = true;
     for (int list = 0; list < GARI__SEED_LISTS; list++) {
         lists = begin(check, "the collector's list of blocks with candidates");
         const struct gari__block *block = gari__seeds_first(list);

@@ -32,6 +32,7 @@ bool gari__candidates_settle(struct gari__block *block)
 {
     if (gari__exchange_seq_cst(&block->dirty, true))
         return false;
+    GARI_PERTURB_STEP(SETTLE);
     GARI_PERTURB_EACH("settle.mark");
     (void)gari__exchange_seq_cst(&block->settled, true);
     return true;
@@ -47,8 +48,10 @@ void gari__candidates_open(struct gari__block *block)
 {
     /* Sequentially consistent: as in gari__seeds_take_dirty. Whoever else finds it settled lists it, and it stays
      * marked. */
-    if (gari__load_relaxed(&block->settled) && gari__exchange_seq_cst(&block->settled, false))
-        (void)gari__exchange_seq_cst(&block->dirty, false);
+    if (!gari__load_relaxed(&block->settled) || !gari__exchange_seq_cst(&block->settled, false))
+        return;
+    GARI_PERTURB_EACH("settle.open");
+    (void)gari__exchange_seq_cst(&block->dirty, false);
 }
 
 void gari__candidate_keep(struct gari__block *block, uint32_t slot)

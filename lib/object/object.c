@@ -67,7 +67,7 @@ static GARI__INLINE void note_stamp(struct gari__block *block, uint16_t stamp)
     /* Sequentially consistent: pairs with gari__seeds_put_back. */
     (void)gari__exchange_seq_cst(&block->last_birth, stamp);
     GARI_PERTURB_EACH("new.stamp");
-    if (gari__unlikely(gari__load_seq_cst(&block->settled)))
+    if (gari__unlikely(gari__load_seq_cst(&block->settled)) && !GARI_MUTANT(STAMP_UNSEEN))
         gari__candidates_unsettle(block);
 }
 

@@ -14,6 +14,10 @@ byte list;     /* the collector's list that it is on, */
 #define OLD_LIST 2   /* or old ones only; */
 #define TAKEN 3      /* or a pass has it in hand */
 bit again;     /* it has been dirty meanwhile */
+bit settled;   /* it is dirty, but not on that list: on OLD_LIST, and all in it is old */
+bit settling;  /* a pass is about to make it so, or the opposite; the collector's lock is held */
+bit newest;    /* the block's newest stamp is of the present epoch */
+byte stamped;  /* a birth is under way; 1: with the present stamp, 2: with one of an earlier epoch */
 byte sus[M];   /* what each mutator is making a candidate, from the step that makes it one to the bit */
 byte young;    /* generation 0: born since the last pass began */
 byte inside[2]; /* for each pass: born before its boundary, and of its ages */
@@ -27,9 +31,40 @@ byte proving;
 #endif
 #define BORN_MORE(o) \
     NEW_WORD(o) \
-    young = young | BIT(o); \
-    inside[0] = inside[0] & ~BIT(o); \
-    inside[1] = inside[1] & ~BIT(o);
+    if \
+    :: stamped == 2 -> \
+        inside[0] = inside[0] | BIT(o); \
+        inside[1] = inside[1] | BIT(o) \
+    :: else -> \
+        young = young | BIT(o); \
+        inside[0] = inside[0] & ~BIT(o); \
+        inside[1] = inside[1] & ~BIT(o) \
+    fi; \
+    stamped = 0;
+
+/* The block has one owner, who alone makes objects there. */
+#define MAY_STAMP && !stamped
+#ifdef M_STAMP_UNSEEN
+#define UNSETTLE
+#else
+#define UNSETTLE settled = 0
+#endif
+#define STAMP(m) \
+        d_step { \
+            stamped = 1; \
+            if :: newest -> y = 0 :: else -> newest = 1; y = 1 fi \
+        } \
+    }; \
+    if \
+    :: y -> \
+        d_step { \
+            STEP("%d new.stamp %d\n", m, settled); \
+            y = 0; \
+            if :: settled -> UNSETTLE :: else fi \
+        } \
+    :: else \
+    fi; \
+    atomic {
 
 #define COLLECTORS 2 /* a young pass and one over everything, side by side */
 #define YOUNG 0
@@ -68,8 +103,13 @@ byte proving;
     }
 #define SET_BIT \
     d_step { STEP("%d suspect.bit %d\n", m, sus[m]); assert(st[sus[m]] != FREE); bits = bits | BIT(sus[m]) }
+/* A young candidate is listed where young passes see it. */
 #define LIST_IT \
-    d_step { STEP("%d dirty.list %d\n", m, dirty); LIST_BLOCK }
+    d_step { \
+        STEP("%d dirty.list %d\n", m, dirty); \
+        assert(!settled || settling || !(young & BIT(sus[m]))); \
+        LIST_BLOCK \
+    }
 #ifdef M_SECTION_ENDS_FIRST
 #define END_SECTION_EARLY(m) d_step { section_end(m) }
 #else
@@ -279,10 +319,15 @@ proctype pass(byte c)
 end:
     do
     :: atomic {
-        (c == YOUNG && young && (dirty || list == YOUNG_LIST)) || (c == WHOLE && (dirty || list == YOUNG_LIST || list == OLD_LIST)) ->
+        !settling && ((c == YOUNG && young && ((dirty && !settled) || list == YOUNG_LIST)) || (c == WHOLE && (dirty || list == YOUNG_LIST || list == OLD_LIST))) ->
         d_step {
             if
-            :: c == YOUNG -> STEP("%d young.begin %d\n", 9 + c, young); inside[c] = young; young = 0
+            :: c == YOUNG ->
+                STEP("%d young.begin %d\n", 9 + c, young);
+                inside[c] = young;
+                young = 0;
+                newest = 0;
+                if :: stamped -> stamped = 2 :: else fi
             :: else -> STEP("%d whole.begin %d\n", 9 + c, bits)
             fi;
 #ifdef M_EPOCH_FIRST
@@ -295,28 +340,44 @@ end:
 #endif
     /* The block comes off the list, then its bits are read. If the other pass has it in hand, that is told. */
     atomic {
+        !settling ->
         d_step {
             STEP("%d dirty.take %d\n", 9 + c, dirty);
             if
-            :: list == TAKEN && dirty -> again = 1
-            :: list == TAKEN && !dirty
-            :: list == OLD_LIST && !dirty && c == YOUNG
+            :: list == TAKEN && dirty && !settled -> again = 1
+            :: list == TAKEN && (!dirty || settled)
+            :: list == OLD_LIST && (!dirty || settled) && c == YOUNG
             :: else -> list = TAKEN; todo = 1
             fi;
-            dirty = 0
+            if :: settled :: else -> dirty = 0 fi
         };
         if
         :: todo == 0 -> taken = 0; goto finish
         :: else -> todo = 0
         fi
     };
+#ifdef M_OPENED_LATE
+    d_step { taken = MINE };
+#endif
+    /* It may be settled, or have been until now. */
+    atomic {
+        !settling ->
+        if
+        :: settled -> d_step { settled = 0; settling = 1 }
+        :: else
+        fi
+    };
+    if
+    :: settling -> d_step { STEP("%d settle.open %d\n", 9 + c, dirty); dirty = 0; settling = 0 }
+    :: else
+    fi;
 #ifdef LOOKS
     EACH(LOOK);
 #endif
 #ifdef M_FLAG_TAKEN_FIRST
     d_step { taken = MINE; flag = flag & ~taken };
     d_step { STEP("%d seed %d\n", 9 + c, bits); bits = bits & ~taken };
-#elif defined(M_READ_FIRST)
+#elif defined(M_READ_FIRST) || defined(M_OPENED_LATE)
     d_step { STEP("%d seed %d\n", 9 + c, bits); TAKE_BITS };
 #else
     d_step { STEP("%d seed %d\n", 9 + c, bits); taken = MINE; TAKE_BITS };
@@ -329,11 +390,30 @@ end:
         :: again -> list = YOUNG_LIST
 #endif
         :: c == YOUNG && (bits & young) -> list = YOUNG_LIST
-        :: c == YOUNG && bits && !(bits & young) -> list = OLD_LIST
+        :: c == YOUNG && bits && !(bits & young) ->
+            list = OLD_LIST;
+            /* All in it is old: it stays marked, unless it is listed. */
+            if
+            :: !newest && !dirty -> dirty = 1; settling = 1
+            :: else
+            fi
         :: else -> list = NO_LIST
         fi;
         again = 0
     };
+    if
+    :: c == YOUNG && settling ->
+        d_step { STEP("%d settle.mark %d\n", 9 + c, newest); settled = 1 };
+        d_step {
+            STEP("%d settle.look %d\n", 9 + c, newest);
+#ifndef M_SETTLED_BLINDLY
+            if :: newest -> settled = 0 :: else fi;
+#endif
+            settling = 0;
+            assert(!settled || !(bits & young)) /* a young candidate whom no young pass sees */
+        }
+    :: else
+    fi;
     /* The boundary of a whole pass: after its candidates are taken. */
     atomic {
         d_step {
@@ -562,6 +642,7 @@ init
             own[0] = 2;
 #endif
             young = BIT(2);
+            newest = 1;
 #endif
             changed[0] = 255;
             changed[1] = 255

@@ -152,6 +152,9 @@ candidates_mutant bit-taken-late    M_BIT_TAKEN_LATE "$few -DNO_YOUNG"
 candidates_mutant flag-taken-first  M_FLAG_TAKEN_FIRST "$few -DNO_YOUNG"
 candidates_mutant flag-taken-late   M_FLAG_TAKEN_LATE
 candidates_mutant dirty-again-ignored M_AGAIN_IGNORED
+candidates_mutant stamp-unseen      M_STAMP_UNSEEN "-DN=3 -DF=1 -DSTART_RING -DNEW_OUTSIDE -DOP_MOVE -DOP_NEW -DM=1 -DBUDGET=5"
+candidates_mutant settled-blindly   M_SETTLED_BLINDLY
+candidates_mutant opened-late       M_OPENED_LATE
 candidates_mutant dead-read-first   M_LOOK_WORD_FIRST "$few -DNO_YOUNG -DLOOKS"
 candidates_mutant newborn-has-flag  M_BIRTH_KEEPS_FLAG "$few -DNO_YOUNG -DLOOKS"
 candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"

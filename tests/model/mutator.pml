@@ -12,6 +12,10 @@ byte spent[M];
 #endif
 
 /* Hooks of the model of candidates. */
+#ifndef MAY_STAMP
+#define MAY_STAMP
+#define STAMP(m)
+#endif
 #ifndef SUSPECT_DROPPED
 #define SUSPECT_DROPPED(m)
 #define SUSPECT_MOVED(m, y)
@@ -103,7 +107,8 @@ end:
 #endif
 #ifdef OP_NEW
     :: atomic {
-        MAY ROOM(m) NEW_WHERE(m) && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
+        MAY ROOM(m) NEW_WHERE(m) MAY_STAMP && (IS(1, FREE) || IS(2, FREE) || IS(3, FREE)) ->
+        STAMP(m)
         if
         :: IS(1, FREE) -> x = 1
         :: IS(2, FREE) -> x = 2
