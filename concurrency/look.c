@@ -132,6 +132,10 @@ bool gari__grace_look(uint64_t ticket)
     if (!gari__mutex_trylock(&look.lock))
         return false;
     bool sees = true;
+    /* Another one, that began later, may have ended it. What is held up then, and what has been asked for, is a
+     * new matter. */
+    if (look.number && gari__grace_passed(look.number))
+        look.number = 0;
     if (look.number)
         go_on();
     else

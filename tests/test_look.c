@@ -107,6 +107,23 @@ Test(look, begins_another_for_a_later_ticket)
     cr_assert(gari__grace_passed(ticket));
 }
 
+/* It is held up, and over all the same by way of another that began later, of liburcu's: the next look begins anew,
+ * and would ask anew. */
+Test(look, does_not_go_on_with_one_that_another_has_ended)
+{
+    use_manual_mode();
+    struct reader reader;
+    pthread_t thread = start_reader(&reader);
+    uint64_t ticket = gari__grace_note();
+    cr_assert(!gari__grace_look(ticket));
+    gari__grace_end(gari__grace_begin());
+    cr_assert(gari__grace_passed(ticket));
+    uint64_t later = gari__grace_note();
+    cr_assert(!gari__grace_look(later));
+    end_reader(&reader, thread);
+    cr_assert(gari__grace_look(later));
+}
+
 /* Mostly inside when somebody looks: liburcu, which is then asked, tells its sections apart. */
 static bool stop; /* atomically */
 

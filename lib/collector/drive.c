@@ -88,10 +88,13 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
         bool asked = gari__load_relaxed(&gari__collector.schedule.queued) >= 0;
         int due = gari__schedule_due(&whole);
         if (due < 0 && old->phase == GARI__IDLE) {
-            bool begun = false;
+            /* What becomes dirty in the course of a round is for the next one: otherwise threads that are faster
+             * than this would keep it from ever looking further. */
+            static bool begun;
             size_t room = budget;
             if (!gari__seeds_take_dirty(&begun, &room))
                 return GARI__SLICE_WORKED;
+            begun = false;
             due = gari__schedule_impatient(eager, &whole);
             paced = due == 2 && !eager;
         }

@@ -125,13 +125,15 @@ int gari__schedule_impatient(bool at_once, bool *whole)
     if (!automatic())
         return -1;
     if (at_once)
-        return gari__seeds_waiting(gari__epoch + 1, SIZE_MAX) == GARI__ONE_WAITS ? 2 : -1;
+        return gari__seeds_waiting(gari__epoch + 1, SIZE_MAX, schedule->began[1]) == GARI__ONE_WAITS
+                   ? 2
+                   : -1;
     uint64_t now = gari__now_ns();
     if (now - schedule->patience_ns < LOOK_FOR_NS)
         return -1;
     schedule->patience_ns = now;
     tick(now);
-    switch (gari__seeds_waiting(schedule->tick_epoch[0], LOOK_AT)) {
+    switch (gari__seeds_waiting(schedule->tick_epoch[0], LOOK_AT, schedule->began[1])) {
     case GARI__NONE_WAITS:
         schedule->tried_young = false;
         return -1;

@@ -223,7 +223,7 @@ static void begin_round(void)
     }
 }
 
-enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
+enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget, uint64_t young_since)
 {
     /* Who looks at all does not go on from where others are, for what they have looked at may have got
      * candidates since. */
@@ -234,14 +234,18 @@ enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget)
             struct gari__block *block = lists[list].first;
             size_t cost = block->slots;
             bool kept = false;
-            gari__candidates_open(block);
-            if (find_waiting(block, epoch, &kept))
+            /* Who has made something there when it was no longer settled, and still marked, has relied on this. */
+            bool young = gari__candidates_open(block) && !is_all_old(block, young_since);
+            bool waits = find_waiting(block, epoch, &kept);
+            if (waits && !young)
                 return GARI__ONE_WAITS;
             unlink_listed(block);
             if (kept)
-                put(block, (enum lists)(list + 1));
+                put(block, young ? YOUNG_LOOKED : (enum lists)(list + 1));
             else
                 gari__seeds_release(block);
+            if (waits)
+                return GARI__ONE_WAITS;
             if (cost >= budget)
                 return GARI__NOT_KNOWN;
             budget -= cost;

@@ -28,7 +28,7 @@ bool gari__seeds_listed(void);
 /* Whether a candidate that is alive was born before the epoch; drops dead candidates on the way. Looks
  * at about `budget` slots at most, and goes on from there the next time. */
 enum gari__waiting { GARI__NONE_WAITS, GARI__ONE_WAITS, GARI__NOT_KNOWN };
-enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget);
+enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget, uint64_t young_since);
 
 /* The first block of each list, for the heap's check. */
 #define GARI__SEED_LISTS 4

@@ -44,14 +44,15 @@ void gari__candidates_unsettle(struct gari__block *block)
         push(block);
 }
 
-void gari__candidates_open(struct gari__block *block)
+bool gari__candidates_open(struct gari__block *block)
 {
     /* Sequentially consistent: as in gari__seeds_take_dirty. Whoever else finds it settled lists it, and it stays
      * marked. */
     if (!gari__load_relaxed(&block->settled) || !gari__exchange_seq_cst(&block->settled, false))
-        return;
+        return false;
     GARI_PERTURB_EACH("settle.open");
     (void)gari__exchange_seq_cst(&block->dirty, false);
+    return true;
 }
 
 void gari__candidate_keep(struct gari__block *block, uint32_t slot)

@@ -59,8 +59,8 @@ struct gari__block *gari__candidates_take_dirty(void);
 bool gari__candidates_settle(struct gari__block *block);
 /* Something is born in the block, which is then not all old any more: it is listed as dirty, if it was settled. */
 void gari__candidates_unsettle(struct gari__block *block);
-/* The same for who is about to read all its bits. */
-void gari__candidates_open(struct gari__block *block);
+/* The same for who is about to read all its bits; it is not listed. True: it was settled. */
+bool gari__candidates_open(struct gari__block *block);
 
 /* The first dirty block, for the heap's check, while nobody else is at work. */
 const struct gari__block *gari__candidates_first_dirty(void);

@@ -163,7 +163,7 @@ static GARI__INLINE void take_apart(struct late *late, struct gari__block *block
         run->head = slot + 1;
     }
     run->count++;
-    late->left--;
+    late->left -= late->left > 0; /* what was put off may have used it up */
 }
 
 /* Slots are to be handed out in the order in which the next structure of this form asks for them, so that
