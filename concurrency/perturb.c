@@ -40,6 +40,7 @@ static const char *const names[] = {
     [GARI__MUTANT_STAMP_UNSEEN - 1] = "stamp-unseen",
     [GARI__MUTANT_SETTLED_BLINDLY - 1] = "settled-blindly",
     [GARI__MUTANT_OPENED_LATE - 1] = "opened-late",
+    [GARI__MUTANT_OPENED_BLINDLY - 1] = "opened-blindly",
     [GARI__MUTANT_NO_SWEEP - 1] = "no-sweep",
     [GARI__MUTANT_LOST_FREE - 1] = "lost-free",
     [GARI__MUTANT_LATE_COUNT - 1] = "late-count",

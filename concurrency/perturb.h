@@ -36,6 +36,7 @@ enum gari__mutants {
     GARI__MUTANT_STAMP_UNSEEN,
     GARI__MUTANT_SETTLED_BLINDLY,
     GARI__MUTANT_OPENED_LATE,
+    GARI__MUTANT_OPENED_BLINDLY,
     GARI__MUTANT_NO_SWEEP,
     GARI__MUTANT_LOST_FREE,
     GARI__MUTANT_LATE_COUNT,
@@ -81,6 +82,7 @@ enum gari__steps {
     GARI__STEP_UNSHARED, /* a decref has seen that no other has been there, and has not counted down */
     GARI__STEP_SUSPECT, /* an object has been counted down and is half a candidate; in a section */
     GARI__STEP_SETTLE,  /* a block is marked as dirty, and about to be settled */
+    GARI__STEP_OPEN,    /* a block is settled no more, and still marked as dirty */
     GARI__STEP_SEEDED,  /* a pass has been through a block's candidates, and not let go of it */
     GARI__STEP_BIRTH,   /* a slot becomes an object; its fields are what they were */
     GARI__STEP_WALK,    /* the collector has ended a section of a walk and begins the next */

@@ -99,7 +99,8 @@ by_schedule no-bit-in-child lives "fork between"
 
 by_schedule stamp-unseen seedschedules "born later"
 by_schedule settled-blindly seedschedules "born meanwhile"
-by_schedule opened-late seedschedules opened
+by_schedule opened-late seedschedules "opened by a pass"
+by_schedule opened-blindly seedschedules "opened by a look"
 
 by_schedule no-reuse-grace lateschedules "keep below"
 by_schedule late-unshared lateschedules shared

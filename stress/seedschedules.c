@@ -7,6 +7,9 @@
  *
  * A violation looks like: young garbage that is not found by a young collection, or garbage that no
  * collection finds. */
+#include "lib/collector/collector.h"
+#include "lib/collector/pass.h"
+#include "lib/collector/seeds.h"
 #include "stress/schedule.h"
 
 /* An old object, and so an old block: nothing younger has been made there. */
@@ -71,7 +74,7 @@ static void born_meanwhile(void)
 }
 
 /* An old object becomes a candidate when a pass has been through its block, which was settled until then. */
-static void opened(void)
+static void opened_by_pass(void)
 {
     struct part *old = make(&part_type), *ring = make(&part_type);
     gari_store(&ring->next, ring);
@@ -90,10 +93,36 @@ static void opened(void)
     owned_is_alive(old, old->tag.id);
 }
 
+/* As the background thread does from time to time: is there a candidate that has waited long? */
+static void *look(void *arg)
+{
+    gari__collector_lock();
+    gari__seeds_waiting(gari__epoch + 1, SIZE_MAX, gari__collector.schedule.began[1]);
+    gari__collector_unlock();
+    return arg;
+}
+
+/* Something is born in a block that is settled no more, for somebody is about to look at its bits; and still marked. */
+static void opened_by_look(void)
+{
+    struct part *old = make_old();
+    suspect(old);
+    gari_collect(0);
+    gari__hold(GARI__STEP_OPEN);
+    pthread_t looker = start(look, NULL);
+    await(GARI__STEP_OPEN);
+    drop_ring();
+    gari__let_go(GARI__STEP_OPEN);
+    pthread_join(looker, NULL);
+    demand_found(0, "what was born while its block was looked at is found");
+    owned_is_alive(old, old->tag.id);
+}
+
 static const struct schedule schedules[] = {
     {"born later", born_later},
     {"born meanwhile", born_meanwhile},
-    {"opened", opened},
+    {"opened by a pass", opened_by_pass},
+    {"opened by a look", opened_by_look},
 };
 
 int main(int argc, char **argv)

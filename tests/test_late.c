@@ -1,4 +1,7 @@
 /* Late death: what hangs on an object of a GARI_TYPE_LATE type is given back after a grace period. */
+#include "concurrency/grace.h"
+#include "lib/object/limbo.h"
+#include "lib/object/self.h"
 #include "tests/support_late.h"
 
 TestSuite(late, .timeout = 120);
@@ -339,4 +342,28 @@ Test(late, types_that_are_told_of_deaths_are_refused)
     assert_mentions(fatal_sentence(with_dispose), "dispose callback");
     assert_mentions(fatal_sentence(with_finalize), "finalize callback");
     assert_mentions(fatal_sentence(with_reclaim), "reclaim callback");
+}
+
+/* What is put off, for it does not fit, is paid for; who has nothing left to pay with stops. */
+Test(late, what_does_not_fit_does_not_make_a_slice_endless)
+{
+    enum { WIDE = 600, ROOTS = 20, SOME = 256 };
+    use_manual_mode();
+    struct tree *shared = new_tree(&tree_type);
+    gari_decref(gari_incref(shared)); /* SHARED */
+    for (int i = 0; i < ROOTS; i++) {
+        struct vec *root = gari_new_items(&wide_type, WIDE);
+        cr_assert(root != NULL);
+        for (size_t k = 0; k < WIDE; k++)
+            gari_init(&root->items[k], GARI_OBJECT(gari_incref(shared)));
+        gari_decref(root);
+    }
+    struct gari__object_thread *self = gari__enter("the test");
+    gari__limbo_seal();
+    gari__grace_wait(gari__limbo_last_ticket(), 0);
+    assert_at_most(gari__limbo_free(self, SOME), SOME);
+    gari__leave(self);
+    cr_assert(stats_now().objects_waiting > 0, "all of it in one slice");
+    gari_decref(shared);
+    assert_nothing_left();
 }

@@ -235,7 +235,8 @@ enum gari__waiting gari__seeds_waiting(uint64_t epoch, size_t budget, uint64_t y
             size_t cost = block->slots;
             bool kept = false;
             /* Who has made something there when it was no longer settled, and still marked, has relied on this. */
-            bool young = gari__candidates_open(block) && !is_all_old(block, young_since);
+            bool young = gari__candidates_open(block) && !is_all_old(block, young_since) &&
+                         !GARI_MUTANT(OPENED_BLINDLY);
             bool waits = find_waiting(block, epoch, &kept);
             if (waits && !young)
                 return GARI__ONE_WAITS;

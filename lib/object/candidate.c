@@ -50,6 +50,7 @@ bool gari__candidates_open(struct gari__block *block)
      * marked. */
     if (!gari__load_relaxed(&block->settled) || !gari__exchange_seq_cst(&block->settled, false))
         return false;
+    GARI_PERTURB_STEP(OPEN);
     GARI_PERTURB_EACH("settle.open");
     (void)gari__exchange_seq_cst(&block->dirty, false);
     return true;
