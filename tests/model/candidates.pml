@@ -17,6 +17,7 @@ bit again;     /* it has been dirty meanwhile */
 bit settled;   /* it is dirty, but not on that list: on OLD_LIST, and all in it is old */
 bit settling;  /* a pass is about to make it so, or the opposite; the collector's lock is held */
 bit newest;    /* the block's newest stamp is of the present epoch */
+bit relied;    /* somebody has made a young candidate, and found the block marked by whom has it in hand */
 byte stamped;  /* a birth is under way; 1: with the present stamp, 2: with one of an earlier epoch */
 byte sus[M];   /* what each mutator is making a candidate, from the step that makes it one to the bit */
 byte young;    /* generation 0: born since the last pass began */
@@ -108,6 +109,7 @@ byte proving;
     d_step { \
         STEP("%d dirty.list %d\n", m, dirty); \
         assert(!settled || settling || !(young & BIT(sus[m]))); \
+        if :: dirty && settling && (young & BIT(sus[m])) -> relied = 1 :: else fi; \
         LIST_BLOCK \
     }
 #ifdef M_SECTION_ENDS_FIRST
@@ -368,7 +370,7 @@ end:
         fi
     };
     if
-    :: settling -> d_step { STEP("%d settle.open %d\n", 9 + c, dirty); dirty = 0; settling = 0 }
+    :: settling -> d_step { STEP("%d settle.open %d\n", 9 + c, dirty); dirty = 0; settling = 0; relied = 0 }
     :: else
     fi;
 #ifdef LOOKS
@@ -410,6 +412,7 @@ end:
             if :: newest -> settled = 0 :: else fi;
 #endif
             settling = 0;
+            relied = 0;
             assert(!settled || !(bits & young)) /* a young candidate whom no young pass sees */
         }
     :: else
@@ -580,6 +583,24 @@ finish:
     od
 }
 
+#ifdef LOOKER
+/* A look whether a candidate has waited long opens the block, and leaves it on a list. Once. */
+proctype looker()
+{
+end:
+    atomic { settled && !settling && list == OLD_LIST -> d_step { settled = 0; settling = 1 } };
+    d_step { STEP("%d settle.open %d\n", 11, dirty); dirty = 0 };
+    d_step {
+#ifndef M_OPENED_BLINDLY
+        if :: newest -> list = YOUNG_LIST :: else fi;
+#endif
+        settling = 0;
+        assert(!relied || list == YOUNG_LIST); /* a young candidate whom no young pass sees */
+        relied = 0
+    }
+}
+#endif
+
 /* When nothing can happen any more. */
 byte at_rest;
 proctype quiescence()
@@ -656,6 +677,9 @@ init
         run pass(YOUNG);
 #endif
         run pass(WHOLE);
+#ifdef LOOKER
+        run looker();
+#endif
         run quiescence()
     }
 }

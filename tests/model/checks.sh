@@ -132,6 +132,7 @@ holds short candidates/2-operations candidates.pml "$candidates -DM=1 -DBUDGET=2
 holds full  candidates/1-mutator  candidates.pml "$few"
 holds full  candidates/looked-at  candidates.pml "$few -DLOOKS"
 holds short candidates/liveness   candidates.pml "$candidates -DM=1 -DBUDGET=1 -DLIVENESS" -a -DCOLLAPSE
+holds full  candidates/opened     candidates.pml "$candidates -DM=1 -DBUDGET=2 -DLOOKER"
 holds full  candidates/gives-up   candidates.pml "$candidates -DM=1 -DBUDGET=2 -DGIVES_UP"
 holds full  candidates/liveness-3-operations candidates.pml "$few -DLIVENESS" -a -DCOLLAPSE
 holds full  candidates/2-mutators-1-operation candidates.pml "$candidates -DM=2 -DBUDGET=1"
@@ -152,9 +153,12 @@ candidates_mutant bit-taken-late    M_BIT_TAKEN_LATE "$few -DNO_YOUNG"
 candidates_mutant flag-taken-first  M_FLAG_TAKEN_FIRST "$few -DNO_YOUNG"
 candidates_mutant flag-taken-late   M_FLAG_TAKEN_LATE
 candidates_mutant dirty-again-ignored M_AGAIN_IGNORED
-candidates_mutant stamp-unseen      M_STAMP_UNSEEN "-DN=3 -DF=1 -DSTART_RING -DNEW_OUTSIDE -DOP_MOVE -DOP_NEW -DM=1 -DBUDGET=5"
-candidates_mutant settled-blindly   M_SETTLED_BLINDLY
-candidates_mutant opened-late       M_OPENED_LATE
+renewed="-DN=3 -DF=1 -DSTART_RING -DNEW_OUTSIDE -DOP_MOVE -DOP_NEW -DM=1 -DBUDGET=5"
+holds long  candidates/opened-3-objects candidates.pml "$renewed -DLOOKER"
+mutant full candidates-stamp-unseen candidates.pml "$renewed -DM_STAMP_UNSEEN"
+mutant full candidates-settled-blindly candidates.pml "$few -DM_SETTLED_BLINDLY"
+mutant full candidates-opened-late candidates.pml "$few -DM_OPENED_LATE"
+mutant full candidates-opened-blindly candidates.pml "$renewed -DLOOKER -DM_OPENED_BLINDLY"
 candidates_mutant dead-read-first   M_LOOK_WORD_FIRST "$few -DNO_YOUNG -DLOOKS"
 candidates_mutant newborn-has-flag  M_BIRTH_KEEPS_FLAG "$few -DNO_YOUNG -DLOOKS"
 candidates_mutant boundary-first    M_EPOCH_FIRST "$few -DNO_YOUNG"
