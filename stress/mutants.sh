@@ -5,10 +5,30 @@
 # that finds it by chance.
 set -u
 
+# In two halves beside each other: most programs wait more than they work.
+if [ -z "${MUTANTS_HALF-}" ]; then
+    outputs=$(mktemp -d) || exit 2
+    trap 'rm -rf "$outputs"' EXIT
+    for half in 0 1; do
+        MUTANTS_HALF=$half "$0" "$@" >"$outputs/$half" 2>&1 &
+    done
+    wait
+    cat "$outputs"/?
+    awk '/^[0-9]+ noticed, [0-9]+ not$/ { halves++; passed += $1; failed += $3 }
+        END { print passed " passed, " failed " failed"; exit halves != 2 || failed != 0 }' "$outputs"/?
+    exit
+fi
+
 killed=0
 survived=0
+asked=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+
+is_mine() {
+    asked=$((asked + 1))
+    [ $((asked % 2)) -eq "$MUTANTS_HALF" ]
+}
 
 path_of() {
     wanted=$1
@@ -39,6 +59,7 @@ fails() { # MUTANT BY
 # The first violation is in that schedule, and it is one: the schedule did come about. With both ways
 # that objects take through the collector.
 by_schedule() { # MUTANT PROGRAM SCHEDULE
+    is_mine || return
     # Labels of programs have no blanks.
     # shellcheck disable=SC2086
     program=$(path_of "$2" $programs) || exit 2
@@ -57,10 +78,12 @@ by_schedule() { # MUTANT PROGRAM SCHEDULE
 }
 
 by_chance() { # MUTANT PROGRAM
+    is_mine || return
     # shellcheck disable=SC2086
     program=$(path_of "$2" $programs) || exit 2
     for seed in 1 2 3 4 5 6 7 8 9 10 11 12; do
-        timeout 60 "$program" --mutant "$1" --seed "$seed" --perturb 50 \
+        # Two seconds of work; who hangs has noticed.
+        timeout 20 "$program" --mutant "$1" --seed "$seed" --perturb 50 \
             --seconds 2 >"$log" 2>&1
         if noticed $?; then
             passes "$1" "$2 with seed $seed"
@@ -144,11 +167,10 @@ by_chance rehash-moves audit
 
 # Every mutant has been asked for.
 for mutant in $("$schedules" --list-mutants); do
-    grep -q "^by_[a-z]* $mutant " "$0" || {
+    ! is_mine || grep -q "^by_[a-z]* $mutant " "$0" || {
         echo "$mutant: nobody is asked to notice it"
         survived=$((survived + 1))
     }
 done
 
-echo "$killed passed, $survived failed"
-[ "$survived" -eq 0 ]
+echo "$killed noticed, $survived not"
