@@ -124,6 +124,42 @@ Test(look, does_not_go_on_with_one_that_another_has_ended)
     cr_assert(gari__grace_look(later));
 }
 
+struct bulk {
+    gari_object header;
+    gari_ref any;
+    char room[1000];
+};
+static const gari_type bulk_type = GARI_TYPE(struct bulk, .refs = GARI_REFS(struct bulk, any));
+
+static void make_bulky_garbage(size_t bytes)
+{
+    for (size_t made = 0; made < bytes; made += sizeof(struct bulk)) {
+        struct bulk *bulk = gari_new(&bulk_type);
+        cr_assert(bulk != NULL);
+        gari_store(&bulk->any, &bulk->header);
+        gari_decref(bulk);
+    }
+}
+
+/* A proof waits for a reader, and a thread that makes garbage meanwhile comes to wait for it too: a moment each time,
+ * and no longer than for its memory. When the reader has gone allocation alone has all of it collected. */
+Test(look, is_waited_for_by_who_is_far_ahead_a_moment_at_a_time)
+{
+    enum { MEGABYTE = 1 << 20 };
+    use_mode(GARI_MODE_INLINE);
+    gari_decref(new_leaf(1));
+    struct reader reader;
+    pthread_t thread = start_reader(&reader);
+    make_bulky_garbage(16 * MEGABYTE);
+    uint64_t held_up = stats_now().bytes_live;
+    cr_assert(held_up > 10 * MEGABYTE, "the reader holds up nothing");
+    cr_assert(stats_now().helped > 0);
+    end_reader(&reader, thread);
+    make_bulky_garbage(16 * MEGABYTE);
+    assert_at_most(stats_now().bytes_live, held_up / 2);
+    assert_nothing_left();
+}
+
 /* Mostly inside when somebody looks: liburcu, which is then asked, tells its sections apart. */
 static bool stop; /* atomically */
 
