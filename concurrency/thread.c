@@ -48,8 +48,10 @@ static void init_shared_lock(void)
 void gari__thread_setup(const struct gari__thread_layout *wanted)
 {
     layout = *wanted;
+    gari__mutex_lock(&registry_lock); /* whoever counts threads need not have come by here */
     layout.shared->shared = true;
     layout.shared->in_use = true;
+    gari__mutex_unlock(&registry_lock);
     layout.attach(layout.shared);
     gari__store_release(&registry, layout.shared);
 
