@@ -42,6 +42,8 @@
 /* To be put aside for its finalizers, or theirs that reach it. */
 #define GARI__ASIDE ((uint32_t)1 << 26)
 #define GARI__NUMBER_MASK (GARI__ASIDE - 1)
+/* What is left of a member's state is more than GARI__MEMBER if its number is not 0, and else not. */
+#define GARI__MEMBER_NUMBER (GARI__MEMBER | GARI__NUMBER_MASK)
 
 enum gari__phases {
     GARI__IDLE,
@@ -141,6 +143,7 @@ struct gari__pass {
     size_t member_count, member_room;
     size_t kept;       /* COMPACT: members that stay, so far */
     size_t matched;    /* members for each of whose references V2 has found an edge */
+    size_t unmatched;  /* V3: so many others are still to be met, at most */
     bool members_full; /* SCAN: there was no room for one more */
     bool demoted;      /* SCAN has found a member to be live after all */
     bool failed;       /* in this round of the proof */
@@ -221,9 +224,10 @@ static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
 /* Whether it was born at or after `since` and before `epoch`. */
 static inline bool gari__born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
 {
-    int16_t age = (int16_t)(uint16_t)((uint16_t)epoch - stamp);
+    /* An age of 0 or less, of what was born in this epoch or later, comes to be more than any. */
+    uint16_t more = (uint16_t)((uint16_t)epoch - stamp - 1u);
     uint64_t oldest = epoch - since;
-    return age > 0 && (oldest > INT16_MAX || age <= (int16_t)oldest);
+    return more < (oldest < INT16_MAX ? oldest : INT16_MAX);
 }
 
 /* A stamp is 16 bits of the epoch. Once in GARI__RESTAMP_EVERY epochs, before one could wrap and make

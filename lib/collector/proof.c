@@ -160,13 +160,42 @@ static bool goes_on(const struct gari__pass *pass)
            !too_late(pass->looked_ns);
 }
 
-/* Moves the members that are none any more behind the others. */
+/* `budget` at most. */
+static size_t members_left(const struct gari__pass *pass, size_t budget)
+{
+    size_t left = pass->member_count - pass->member;
+    return left < budget ? left : budget;
+}
+
+/* Moves those on that still are members, of the next ones as far as they lie in one block; with `held` the others
+ * come behind them, to be released. Returns how many it has looked at. */
+static GARI__INLINE size_t keep_members(struct gari__pass *pass, size_t most, const bool held)
+{
+    struct gari__member *const first = &pass->members[pass->member], *const end = first + most;
+    gari__come_near(pass, first->object);
+    const struct gari__near near = pass->near;
+    struct gari__member *member = first, *kept = &pass->members[pass->kept];
+    /* The first is not near where a block has one object. */
+    do {
+        if (near.scratch[gari__near_slot(&near, member->object)] & GARI__MEMBER) {
+            if (held)
+                swap(member, kept);
+            else
+                *kept = *member;
+            kept++;
+        }
+    } while (++member < end && gari__is_near(&near, member->object));
+    pass->kept = (size_t)(kept - pass->members);
+    return (size_t)(member - first);
+}
+
 static size_t compact(struct gari__pass *pass, size_t budget)
 {
-    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
-        struct gari__member *member = &pass->members[pass->member];
-        if (*gari__member_state(pass, member->object) & GARI__MEMBER)
-            swap(member, &pass->members[pass->kept++]);
+    while (pass->member < pass->member_count && budget > 0) {
+        size_t most = members_left(pass, budget);
+        size_t done = pass->held ? keep_members(pass, most, true) : keep_members(pass, most, false);
+        pass->member += done;
+        budget -= done;
     }
     if (pass->member < pass->member_count)
         return budget;
@@ -223,6 +252,8 @@ static size_t v2(struct gari__pass *pass, size_t budget)
     if (budget == 0)
         return 0;
     GARI_PERTURB_STEP(V2_END);
+    /* Or more, where something has left since V1. */
+    pass->unmatched = GARI_MUTANT(INTERLEAVED_V1) ? SIZE_MAX : pass->member_count - pass->matched;
     if (!pass->hesitant)
         end_phase(pass, GARI__V3);
     else if (pass->failed)
@@ -232,21 +263,36 @@ static size_t v2(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
+/* Looks for members that have references left, as far as the next ones lie in one block. Returns at how many it has
+ * looked. */
+static GARI__INLINE size_t find_unmatched(struct gari__pass *pass, size_t most)
+{
+    const struct gari__member *const first = &pass->members[pass->member];
+    const struct gari__member *member = first, *const end = first + most;
+    gari__come_near(pass, first->object);
+    const struct gari__near near = pass->near;
+    do {
+        uint32_t *state = &near.scratch[gari__near_slot(&near, member->object)];
+        if ((*state & GARI__MEMBER_NUMBER) > GARI__MEMBER) {
+            pass->failed = true;
+            pass->unmatched--;
+            gari__proof_exclude(pass, member->object, state);
+        }
+    } while (++member < end && pass->unmatched > 0 && gari__is_near(&near, member->object));
+    return (size_t)(member - first);
+}
+
+/* What V2 has counted is read here and nothing else: when as many have been met as V2 has left there are no more. */
 static size_t v3(struct gari__pass *pass, size_t budget)
 {
     GARI_PERTURB_AT("proof.v3");
-    if (pass->matched == pass->member_count && !GARI_MUTANT(INTERLEAVED_V1))
-        pass->member = pass->member_count;
-    for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--) {
-        gari_object *object = pass->members[pass->member].object;
-        uint32_t *state = gari__member_state(pass, object);
-        if ((*state & GARI__MEMBER) && (*state & GARI__NUMBER_MASK) != 0) {
-            pass->failed = true;
-            gari__proof_exclude(pass, object, state);
-        }
+    while (pass->unmatched > 0 && pass->member < pass->member_count) {
+        if (budget == 0)
+            return 0;
+        size_t done = find_unmatched(pass, members_left(pass, budget));
+        pass->member += done;
+        budget -= done;
     }
-    if (pass->member < pass->member_count)
-        return budget;
     pass->counted = pass->failed;
     if (pass->failed)
         begin_shrink(pass);
@@ -335,11 +381,12 @@ void gari__proof_next(struct gari__pass *pass)
 /* RC, and the looks on the way to it: has any word changed since V1? */
 static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
 {
-    size_t end = pass->member_count - *at < *budget ? pass->member_count : *at + *budget;
-    *budget -= end - *at;
-    for (size_t i = *at; i < end; i++) {
-        struct gari__member *member = &pass->members[i];
-        __builtin_prefetch(pass->members[i + AHEAD < end ? i + AHEAD : i].object);
+    size_t left = pass->member_count - *at, most = left < *budget ? left : *budget;
+    const struct gari__member *member = &pass->members[*at], *const end = member + most;
+    const struct gari__member *const fetched = most > AHEAD ? end - AHEAD : member;
+    for (; member < end; member++) {
+        if (member < fetched)
+            __builtin_prefetch(member[AHEAD].object);
         GARI_PERTURB_EACH("proof.rc");
         uint64_t word = gari__load_acquire(gari__word_of(member->object));
         if (gari__unlikely(!gari__same_references(word, member->word)) &&
@@ -348,8 +395,9 @@ static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
             pass->failed = true;
         }
     }
-    *at = end;
-    return end == pass->member_count;
+    *at += most;
+    *budget -= most;
+    return *at == pass->member_count;
 }
 
 static size_t rc(struct gari__pass *pass, size_t budget)

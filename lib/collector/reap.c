@@ -18,9 +18,8 @@ static inline void commit(gari_object *object)
     GARI_PERTURB_EACH("commit.zero");
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word);
-    uint64_t count = old & GARI__COUNT_MASK;
     gari__checked_death(object);
-    gari__store_release(word, old + GARI__VERSION_ONE - count);
+    gari__store_release(word, (old & ~GARI__COUNT_MASK) + GARI__VERSION_ONE);
 }
 
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
@@ -192,16 +191,17 @@ static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
         *run = (struct gari__free_run){near.block, 0, 0, 0};
     }
     struct gari__side *side = near.block->side;
-    uint32_t head = run->head, tail = run->tail;
+    uint32_t head = run->head;
     const struct gari__member *const first = &pass->members[pass->member];
-    const struct gari__member *const end = &pass->members[pass->member_count];
+    const struct gari__member *const end = first + gari__members_for(pass, left, fields);
+    const struct gari__member *const fetched = (size_t)(end - first) > AHEAD ? end - AHEAD : first;
     const struct gari__member *member = first;
-    for (; left > 0 && member < end; member++) {
+    for (; member < end; member++) {
         gari_object *object = member->object;
         if (!gari__is_near(&near, object) ||
             gari__unlikely(gari__load_relaxed(gari__word_of(object)) & GARI__HAS_WEAK))
             break;
-        if ((size_t)(end - member) > AHEAD)
+        if (member < fetched)
             __builtin_prefetch(member[AHEAD].object, 1);
         commit(object);
         GARI_OBSERVE(shape, object);
@@ -216,18 +216,17 @@ static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
         gari__free_body(near.block, shape, object, gari__load_relaxed(gari__word_of(object)));
         uint32_t at = gari__near_slot(&near, object);
         gari__store_relaxed(&side[at].link, (uint16_t)head);
-        tail = head ? tail : at + 1;
         head = at + 1;
-        left -= 1 + fields < left ? 1 + fields : left;
     }
-    size_t count = (size_t)(member - first);
+    size_t count = (size_t)(member - first), cost = count * (1 + fields);
+    if (!run->head && count > 0)
+        run->tail = gari__near_slot(&near, first->object) + 1;
     run->head = head;
-    run->tail = tail;
     run->count += (uint32_t)count;
     pass->member += count;
     dropping->objects += count;
     dropping->bytes += count * shape->type.size;
-    return left;
+    return cost < left ? left - cost : 0;
 }
 
 /* Each by itself, as in subtract.c. */
@@ -347,7 +346,8 @@ size_t gari__phase_drop(struct gari__pass *pass, struct gari__object_thread *sel
 static void keep_seeds(struct gari__pass *pass, struct gari__block *block, const uint32_t *scratch)
 {
     bool keep = !pass->whole || pass->undecided;
-    for (uint32_t slot = 0; slot < block->slots; slot++) {
+    const uint32_t slots = block->slots;
+    for (uint32_t slot = 0; slot < slots; slot++) {
         if (!(scratch[slot] & GARI__SEED))
             continue;
         GARI_PERTURB_EACH("keep");

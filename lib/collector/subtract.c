@@ -56,10 +56,10 @@ static GARI__INLINE size_t subtract_field(struct gari__pass *pass, const struct 
         return 0;
     if (gari__likely(gari__is_near(near, target))) {
         uint32_t *state = &near->scratch[gari__near_slot(near, target)];
-        uint32_t before = *state, number = before & GARI__NUMBER_MASK;
-        if (gari__likely((before & GARI__MEMBER) && number != 0)) {
+        uint32_t before = *state, number = before & GARI__MEMBER_NUMBER;
+        if (gari__likely(number > GARI__MEMBER)) {
             *state = before - 1;
-            return number == 1;
+            return number == GARI__MEMBER + 1;
         }
     }
     subtract_odd(pass, target, false);
@@ -74,10 +74,11 @@ static GARI__INLINE size_t subtract_many(struct gari__pass *pass, size_t left,
 {
     const struct gari__near near = pass->near;
     const uint32_t *offsets = near.shape->type.refs.offset;
-    const struct gari__member *member = &pass->members[pass->member];
-    const struct gari__member *end = &pass->members[pass->member_count];
+    const struct gari__member *const first = &pass->members[pass->member];
+    const struct gari__member *const end = first + gari__members_for(pass, left, fields);
+    const struct gari__member *member = first;
     size_t matched = 0;
-    for (; left > 0 && member < end; member++) {
+    for (; member < end; member++) {
         char *object = (char *)member->object;
         if (!gari__is_near(&near, member->object) ||
             !gari__is_alive(gari__load_acquire(gari__word_of(member->object))))
@@ -90,11 +91,11 @@ static GARI__INLINE size_t subtract_many(struct gari__pass *pass, size_t left,
             for (uint32_t i = 0; i < fields; i++)
                 matched += subtract_field(pass, &near, object + offsets[i]);
         }
-        left -= 1 + fields < left ? 1 + fields : left;
     }
-    pass->member = (size_t)(member - pass->members);
+    size_t count = (size_t)(member - first), cost = count * (1 + fields);
+    pass->member += count;
     pass->matched += matched;
-    return left;
+    return cost < left ? left - cost : 0;
 }
 
 /* Each by itself, for the sake of its registers; with two fields, which is what lists and trees have, the

@@ -41,31 +41,42 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
 {
     uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
     const struct gari__side *side = block->side;
-    uint64_t since = pass->since, epoch = pass->epoch;
-    uint32_t carved = gari__load_acquire(&block->carved), slot = pass->slot;
+    const uint64_t since = pass->since, epoch = pass->epoch;
+    const uint32_t carved = gari__load_acquire(&block->carved), size = block->slot_size;
+    uint32_t slot = pass->slot;
+    char *place = gari__slot_at(block, slot);
     uint64_t words = 0;
     size_t cost = 0, most = budget < SIZE_MAX / EMPTY_SLOTS ? budget * EMPTY_SLOTS : SIZE_MAX;
-    size_t members = pass->member_count;
-    for (; slot < carved && cost < most; slot++) {
+    /* So much room, as long as there is memory. */
+    bool grows = true;
+    while (grows && pass->member_room - pass->member_count < carved - slot)
+        grows = gari__members_grow(pass);
+    const size_t before = pass->member_count;
+    struct gari__member *member = &pass->members[before], *end = &pass->members[pass->member_room];
+    for (; slot < carved && cost < most; slot++, place += size) {
         cost++;
         if (!gari__born_between(gari__load_relaxed(&side[slot].birth), since, epoch))
             continue;
-        gari_object *object = gari__slot_at(block, slot);
+        gari_object *object = (gari_object *)(void *)place;
         GARI_PERTURB_EACH("proof.v1");
         uint64_t word = gari__load_acquire(gari__word_of(object));
         uint64_t count = gari__count_of(word);
-        if (!gari__is_counted(word) || (word & GARI__IMMORTAL) || count > GARI__NUMBER_MASK)
+        if (count == 0 || count > GARI__NUMBER_MASK || (word & GARI__IMMORTAL))
             continue;
-        if (!gari__member_add(pass, object, word))
+        if (gari__unlikely(member == end)) {
+            pass->undecided = pass->members_full = true;
             break;
+        }
+        *member++ = (struct gari__member){object, word};
         scratch[slot] |= GARI__REACHED | GARI__MEMBER | (uint32_t)count;
         words |= word;
         cost += EMPTY_SLOTS - 1;
     }
     pass->slot = slot < carved && !pass->members_full ? slot : block->slots;
-    members = pass->member_count - members;
-    pass->examined += members;
-    if (members)
+    pass->member_count = (size_t)(member - pass->members);
+    const size_t found = pass->member_count - before;
+    pass->examined += found;
+    if (found)
         gari__member_types(pass, gari__shape_of_block(block), words);
     cost /= EMPTY_SLOTS;
     return cost < budget ? budget - cost : 0;

@@ -77,6 +77,13 @@ static inline uint32_t *gari__pass_touch(struct gari__pass *pass, struct gari__b
     return gari__likely(scratch != NULL) ? scratch : gari__scratch_new(pass, block);
 }
 
+/* How many of the next members that budget, which is not 0, is for, if each has so many fields. */
+static inline size_t gari__members_for(const struct gari__pass *pass, size_t budget, size_t fields)
+{
+    size_t left = pass->member_count - pass->member, room = (budget - 1) / (1 + fields) + 1;
+    return left < room ? left : room;
+}
+
 /* A member, with its word as it has just been read. False: there is no room. */
 static inline bool gari__member_add(struct gari__pass *pass, gari_object *object, uint64_t word)
 {
