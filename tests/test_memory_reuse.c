@@ -2,6 +2,8 @@
  * system. */
 #include "tests/support.h"
 
+#include "lib/heap/segment.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +186,45 @@ Test(memory_reuse, a_small_heap_goes_back_to_the_system_in_pieces, .disabled = S
         assert_at_most(resident_bytes(), resident + 6 * MEGABYTE);
     }
     free(node);
+    assert_nothing_left();
+}
+
+/* While a thread attends to what is leaving, who frees it does not wait for the system; all of it is returned by
+ * that thread, or when there would be more than has ever been in use. */
+enum { RUNS = 400, RUN_PAGES = (GARI__PAGES - 1) / 5, RUN_BYTES = RUN_PAGES * GARI__PAGE_SIZE };
+
+static void take_runs(char **run)
+{
+    for (int i = 0; i < RUNS; i++) {
+        run[i] = gari__run_new(NULL, RUN_PAGES, 0);
+        cr_assert(run[i] != NULL);
+        memset(run[i], 1, RUN_BYTES);
+    }
+}
+
+static void free_runs(char **run)
+{
+    for (int i = 0; i < RUNS; i++)
+        gari__run_free(run[i], RUN_PAGES);
+}
+
+Test(memory_reuse, what_is_leaving_waits_for_who_attends_to_it, .disabled = SANITIZED)
+{
+    use_manual_mode();
+    gari_decref(new_node(&node_type, 0));
+    static char *run[RUNS];
+    const uint64_t resident = resident_bytes(), full = (uint64_t)RUNS * RUN_BYTES;
+    gari__segments_attend(true);
+    take_runs(run);
+    free_runs(run);
+    cr_assert(resident_bytes() > resident + full * 3 / 4);
+    take_runs(run);
+    assert_at_most(resident_bytes(), resident + full * 5 / 4);
+    free_runs(run);
+    gari__segments_attend(false);
+    take_runs(run);
+    free_runs(run);
+    assert_at_most(resident_bytes(), resident + full / 4);
     assert_nothing_left();
 }
 

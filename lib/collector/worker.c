@@ -124,6 +124,7 @@ static uint64_t work(struct gari__object_thread *self)
         much =
             gari__limbo_any() && !is_tended() && gari__limbo_free(self, GARI__WORKER_BUDGET) == 0;
         pthread_mutex_unlock(&hands);
+        (void)gari__segments_return();
     } while (!crowded && (slice == GARI__SLICE_WORKED || much));
     if (crowded && (leave || slice != GARI__SLICE_IDLE))
         return LIMBO_TICK_NS;
@@ -142,8 +143,6 @@ static uint64_t work(struct gari__object_thread *self)
         return CANDIDATE_TICK_NS;
     if (slice == GARI__SLICE_RESTS)
         return REST_TICK_NS;
-    while (gari__segments_return())
-        ;
     gari__collector_lock();
     bool candidates = gari__candidates_any() || gari__seeds_any(true);
     gari__collector_unlock();
@@ -199,6 +198,14 @@ static struct gari__object_thread *attach(void)
     return stop ? NULL : (struct gari__object_thread *)record;
 }
 
+/* From here on those who free memory return it themselves. */
+static void leave_segments(void)
+{
+    gari__segments_attend(false);
+    while (gari__segments_return())
+        ;
+}
+
 static void *worker_main(void *unused)
 {
     (void)unused;
@@ -208,9 +215,12 @@ static void *worker_main(void *unused)
     gari__thread_is_own();
     for (;;) {
         gari__fetch_add_acq_rel(&worker.turns, 1);
+        gari__segments_attend(true);
         uint64_t ns = work(self);
         if (ns > GARI__KEPT_TICK_NS && gari__load_relaxed(&gari__kept_any))
             ns = GARI__KEPT_TICK_NS;
+        if (ns > LIMBO_TICK_NS)
+            leave_segments();
         gari__fetch_add_acq_rel(&worker.turns, 1);
         gari__mutex_lock(&worker.lock);
         bool stop = worker.stop;
@@ -221,6 +231,7 @@ static void *worker_main(void *unused)
             sleep_for(ns);
     }
     gari__leave(self);
+    leave_segments();
     gari__thread_detach();
     return NULL;
 }

@@ -23,6 +23,8 @@ static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
 static struct gari__segment *leaving; /* empty, off the list, and goes back piece by piece */
+static size_t leaving_bytes;
+static bool attended;      /* a thread will return them, so that others need not */
 static unsigned unmapping; /* pieces that have been taken, and are still mapped; atomically */
 static struct gari__segment *walk_next; /* where a walk in progress goes on */
 /* A walk writes, who keeps walks out reads. A walk that waits goes first. */
@@ -103,6 +105,7 @@ static struct piece take_piece(size_t most)
         return (struct piece){NULL, 0};
     size_t size = segment->huge || segment->mapped < most ? segment->mapped : most;
     segment->mapped -= size;
+    leaving_bytes -= size;
     if (segment->mapped == 0)
         leaving = segment->next;
     gari__fetch_add_acq_rel(&unmapping, 1);
@@ -172,6 +175,13 @@ bool gari__segments_return(void)
     return more;
 }
 
+void gari__segments_attend(bool attends)
+{
+    gari__mutex_lock(&lock);
+    attended = attends;
+    gari__mutex_unlock(&lock);
+}
+
 static void account(size_t now)
 {
     gari__store_relaxed(&bytes, now);
@@ -213,16 +223,29 @@ static char *new_run(struct gari__block *block, size_t pages)
     return (char *)segment + first * GARI__PAGE_SIZE;
 }
 
+/* The piece that who has just taken or freed so many pages gives back: twice as much, so that it does not pile up. None
+ * while somebody attends to it and there is no more memory than there has been. */
+static struct piece take_due(size_t pages)
+{
+    if (attended && bytes + leaving_bytes <= peak)
+        return (struct piece){NULL, 0};
+    return take_piece(2 * pages * GARI__PAGE_SIZE);
+}
+
 char *gari__run_new(struct gari__block *block, size_t pages, size_t limit)
 {
     char *run = NULL;
+    struct piece piece = {NULL, 0};
     gari__mutex_lock(&lock);
     size_t now = gari__load_relaxed(&bytes) + pages * GARI__PAGE_SIZE;
     if (limit == 0 || now <= limit)
         run = pages > GARI__RUN_MAX ? new_mapping(block, pages) : new_run(block, pages);
     if (run)
         account(now);
+    if (run && attended)
+        piece = take_due(pages);
     gari__mutex_unlock(&lock);
+    give_back(piece);
     return run;
 }
 
@@ -247,9 +270,9 @@ void gari__run_free(char *run, size_t pages)
         unlink_segment(segment);
         segment->next = leaving;
         leaving = segment;
+        leaving_bytes += segment->mapped;
     }
-    /* Twice as much as has just been freed, so that it does not pile up. */
-    struct piece piece = take_piece(segment->for_one ? SIZE_MAX : 2 * pages * GARI__PAGE_SIZE);
+    struct piece piece = segment->for_one ? take_piece(SIZE_MAX) : take_due(pages);
     gari__mutex_unlock(&lock);
     give_back(piece);
 }
@@ -365,4 +388,5 @@ void gari__segments_after_fork(void)
     gari__mutex_renew(&lock);
     walks = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
     walk_next = NULL;
+    attended = false;
 }
