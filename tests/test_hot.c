@@ -191,6 +191,7 @@ Test(hot, the_heap_is_sound_with_kept_references)
 
 static void decref_too_often(void)
 {
+    use_manual_mode();
     struct node *node = new_node(&hot_type, 0);
     gari_incref(node);
     for (int i = 0; i < 3; i++)
