@@ -189,6 +189,8 @@ Test(hot, the_heap_is_sound_with_kept_references)
 
 /* ---- Misuse ------------------------------------------------------------------------------- */
 
+/* In the background gari's thread may have a kept reference in hand, to be given back: then it is the one that finds out,
+ * when this process may have ended. */
 static void decref_too_often(void)
 {
     use_manual_mode();

@@ -189,23 +189,26 @@ Test(memory_reuse, a_small_heap_goes_back_to_the_system_in_pieces, .disabled = S
     assert_nothing_left();
 }
 
-/* While a thread attends to what is leaving, who frees it does not wait for the system; all of it is returned by
- * that thread, or when there would be more than has ever been in use. */
-enum { RUNS = 400, RUN_PAGES = (GARI__PAGES - 1) / 5, RUN_BYTES = RUN_PAGES * GARI__PAGE_SIZE };
+/* While a thread attends to what is leaving, who frees it does not wait for the system; it is returned by that
+ * thread, or when there would be more than there has been. */
+enum { RUNS = 400, IN_SEGMENT = 5, RUN_PAGES = (GARI__PAGES - 1) / IN_SEGMENT };
 
-static void take_runs(char **run)
+static void take_runs(char **run, int number, size_t pages)
 {
-    for (int i = 0; i < RUNS; i++) {
-        run[i] = gari__run_new(NULL, RUN_PAGES, 0);
+    for (int i = 0; i < number; i++) {
+        run[i] = gari__run_new(NULL, pages, 0);
         cr_assert(run[i] != NULL);
-        memset(run[i], 1, RUN_BYTES);
+        memset(run[i], 1, pages * GARI__PAGE_SIZE);
     }
 }
 
-static void free_runs(char **run)
+static void free_runs(char **run, int number, size_t pages)
 {
-    for (int i = 0; i < RUNS; i++)
-        gari__run_free(run[i], RUN_PAGES);
+    for (int i = 0; i < number; i++) {
+        if (run[i])
+            gari__run_free(run[i], pages);
+        run[i] = NULL;
+    }
 }
 
 Test(memory_reuse, what_is_leaving_waits_for_who_attends_to_it, .disabled = SANITIZED)
@@ -213,18 +216,43 @@ Test(memory_reuse, what_is_leaving_waits_for_who_attends_to_it, .disabled = SANI
     use_manual_mode();
     gari_decref(new_node(&node_type, 0));
     static char *run[RUNS];
-    const uint64_t resident = resident_bytes(), full = (uint64_t)RUNS * RUN_BYTES;
+    const uint64_t resident = resident_bytes();
+    const uint64_t full = (uint64_t)RUNS * RUN_PAGES * GARI__PAGE_SIZE;
     gari__segments_attend(true);
-    take_runs(run);
-    free_runs(run);
+    take_runs(run, RUNS, RUN_PAGES);
+    free_runs(run, RUNS, RUN_PAGES);
     cr_assert(resident_bytes() > resident + full * 3 / 4);
-    take_runs(run);
-    assert_at_most(resident_bytes(), resident + full * 5 / 4);
-    free_runs(run);
+    take_runs(run, RUNS, RUN_PAGES);
+    assert_at_most(resident_bytes(), resident + full * 9 / 8);
+    free_runs(run, RUNS, RUN_PAGES);
     gari__segments_attend(false);
-    take_runs(run);
-    free_runs(run);
+    take_runs(run, RUNS, RUN_PAGES);
+    free_runs(run, RUNS, RUN_PAGES);
     assert_at_most(resident_bytes(), resident + full / 4);
+    assert_nothing_left();
+}
+
+/* Half of the segments are leaving, the others have holes that are too small for what is made then. */
+Test(memory_reuse, what_is_leaving_makes_way_for_new_segments, .disabled = SANITIZED)
+{
+    enum { WIDE = 80 };
+    use_manual_mode();
+    gari_decref(new_node(&node_type, 0));
+    static char *run[RUNS], *wide[WIDE];
+    const uint64_t resident = resident_bytes();
+    const uint64_t full = (uint64_t)RUNS * RUN_PAGES * GARI__PAGE_SIZE;
+    gari__segments_attend(true);
+    take_runs(run, RUNS, RUN_PAGES);
+    free_runs(run, RUNS / 2, RUN_PAGES);
+    for (int i = RUNS / 2 + 1; i < RUNS; i += 2)
+        free_runs(&run[i], 1, RUN_PAGES);
+    take_runs(wide, WIDE, 2 * RUN_PAGES);
+    assert_at_most(resident_bytes(), resident + full * 9 / 8);
+    free_runs(wide, WIDE, 2 * RUN_PAGES);
+    free_runs(run, RUNS, RUN_PAGES);
+    gari__segments_attend(false);
+    while (gari__segments_return())
+        continue;
     assert_nothing_left();
 }
 

@@ -160,10 +160,10 @@ static bool goes_on(const struct gari__pass *pass)
            !too_late(pass->looked_ns);
 }
 
-/* `budget` at most. */
-static size_t members_left(const struct gari__pass *pass, size_t budget)
+/* Of the members from `at` on; `budget` at most. */
+static size_t members_left(const struct gari__pass *pass, size_t at, size_t budget)
 {
-    size_t left = pass->member_count - pass->member;
+    size_t left = pass->member_count - at;
     return left < budget ? left : budget;
 }
 
@@ -192,7 +192,7 @@ static GARI__INLINE size_t keep_members(struct gari__pass *pass, size_t most, co
 static size_t compact(struct gari__pass *pass, size_t budget)
 {
     while (pass->member < pass->member_count && budget > 0) {
-        size_t most = members_left(pass, budget);
+        size_t most = members_left(pass, pass->member, budget);
         size_t done = pass->held ? keep_members(pass, most, true) : keep_members(pass, most, false);
         pass->member += done;
         budget -= done;
@@ -289,7 +289,7 @@ static size_t v3(struct gari__pass *pass, size_t budget)
     while (pass->unmatched > 0 && pass->member < pass->member_count) {
         if (budget == 0)
             return 0;
-        size_t done = find_unmatched(pass, members_left(pass, budget));
+        size_t done = find_unmatched(pass, members_left(pass, pass->member, budget));
         pass->member += done;
         budget -= done;
     }
@@ -381,7 +381,7 @@ void gari__proof_next(struct gari__pass *pass)
 /* RC, and the looks on the way to it: has any word changed since V1? */
 static bool recheck(struct gari__pass *pass, size_t *at, size_t *budget)
 {
-    size_t left = pass->member_count - *at, most = left < *budget ? left : *budget;
+    const size_t most = members_left(pass, *at, *budget);
     const struct gari__member *member = &pass->members[*at], *const end = member + most;
     const struct gari__member *const fetched = most > AHEAD ? end - AHEAD : member;
     for (; member < end; member++) {

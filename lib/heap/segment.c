@@ -23,9 +23,11 @@ static size_t bytes; /* written under the lock, read without */
 static size_t peak;
 static unsigned empty_segments;
 static struct gari__segment *leaving; /* empty, off the list, and goes back piece by piece */
-static size_t leaving_bytes;
-static bool attended;      /* a thread will return them, so that others need not */
-static unsigned unmapping; /* pieces that have been taken, and are still mapped; atomically */
+static size_t listed_bytes,
+    most_listed_bytes;       /* mapped for segments on the list, now and at most ever; */
+static size_t leaving_bytes; /* and for those that are leaving */
+static bool attended;        /* a thread will return them, so that others need not */
+static unsigned unmapping;   /* pieces that have been taken, and are still mapped; atomically */
 static struct gari__segment *walk_next; /* where a walk in progress goes on */
 /* A walk writes, who keeps walks out reads. A walk that waits goes first. */
 static pthread_rwlock_t walks = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
@@ -146,6 +148,9 @@ static struct gari__segment *map_segment(size_t size)
     if (segments)
         segments->prev = segment;
     segments = segment;
+    listed_bytes += size;
+    if (listed_bytes > most_listed_bytes)
+        most_listed_bytes = listed_bytes;
     return segment;
 }
 
@@ -224,10 +229,10 @@ static char *new_run(struct gari__block *block, size_t pages)
 }
 
 /* The piece that who has just taken or freed so many pages gives back: twice as much, so that it does not pile up. None
- * while somebody attends to it and there is no more memory than there has been. */
+ * while somebody attends to it and no more is mapped than there has been in segments. */
 static struct piece take_due(size_t pages)
 {
-    if (attended && bytes + leaving_bytes <= peak)
+    if (attended && listed_bytes + leaving_bytes <= most_listed_bytes)
         return (struct piece){NULL, 0};
     return take_piece(2 * pages * GARI__PAGE_SIZE);
 }
@@ -270,6 +275,7 @@ void gari__run_free(char *run, size_t pages)
         unlink_segment(segment);
         segment->next = leaving;
         leaving = segment;
+        listed_bytes -= segment->mapped;
         leaving_bytes += segment->mapped;
     }
     struct piece piece = segment->for_one ? take_piece(SIZE_MAX) : take_due(pages);

@@ -37,8 +37,8 @@ void gari__run_free(char *run, size_t pages);
 
 /* Gives back a piece of what is leaving; whether there is more. For who has time. */
 bool gari__segments_return(void);
-/* True: the caller will do that soon, so that who frees runs need not, as long as no more is mapped than has ever been in
- * use. False: he does not come back soon; what is leaving by then is still his. */
+/* True: the caller will do that soon, so that who frees runs need not, as long as no more is mapped than segments have ever
+ * had. False: he does not come back soon; what is leaving by then is still his. */
 void gari__segments_attend(bool attends);
 
 /* Bytes of runs in use now, and the most that ever were. */
