@@ -527,8 +527,9 @@ GARI_API int gari_config_profile(gari_config *config, gari_profile profile);
 GARI_API size_t gari_collect(int generation);
 
 /* Does up to `budget` edges of whatever work waits (an open collection, one that is due, unfinished
- * destruction, memory past its grace period). Returns true when work is left. May wait for a grace
- * period in manual mode. For services that schedule the work themselves. */
+ * destruction, memory past its grace period); what takes longer than an edge counts as several. Returns
+ * true when work is left. May wait for a grace period in manual mode. For services that schedule the work
+ * themselves. */
 GARI_API bool gari_step(size_t budget);
 
 /* Thresholds as in CPython, default (700, 10, 10): a collection of generation 0 is due when

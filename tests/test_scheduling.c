@@ -1,4 +1,6 @@
 /* Scheduling that cannot be starved or fooled, and the figures that show it. */
+#include "concurrency/atomics.h"
+#include "lib/collector/collector.h"
 #include "tests/support.h"
 
 #include <stdatomic.h>
@@ -210,6 +212,53 @@ Test(scheduling, building_live_objects_costs_linear_work_in_the_background)
 Test(scheduling, building_live_objects_costs_linear_work_in_inline_mode)
 {
     check_linear(GARI_MODE_INLINE);
+}
+
+/* ---- What dies by its count beside an open pass ---------------------------------------------- */
+
+#define BULK_CHAINS 100
+#define BULK_CHAIN 1000
+
+static bool old_is_open(void)
+{
+    return gari__load_relaxed(&gari__collector.old_open);
+}
+
+static struct node *prepend(struct node *chain)
+{
+    struct node *node = new_node(&node_type, 0);
+    if (chain)
+        gari_move(&node->next, chain);
+    return node;
+}
+
+/* It is not to be made up for by births before the young are looked at again. */
+Test(scheduling, old_objects_that_die_beside_an_open_pass_hold_up_no_young_collection)
+{
+    use_mode(GARI_MODE_INLINE);
+    struct node *live = new_ring(&node_type, SANITIZED ? 100000 : 1000000), *more = NULL;
+    struct node *bulk[BULK_CHAINS];
+    for (int i = 0; i < BULK_CHAINS; i++)
+        bulk[i] = new_chain(&node_type, BULK_CHAIN);
+    while (old_is_open())
+        make_garbage_ring(&node_type, 2);
+    /* A heap that has grown far enough is walked. */
+    while (!old_is_open()) {
+        more = prepend(more);
+        make_garbage_ring(&node_type, 2);
+    }
+    for (int i = 0; i < BULK_CHAINS; i++)
+        gari_decref(bulk[i]);
+    size_t before = collections_of(0) + collections_of(1), nodes = 0;
+    while (collections_of(0) + collections_of(1) < before + 2) {
+        make_garbage_ring(&node_type, 2);
+        nodes += 2;
+        assert_at_most(nodes, BULK_CHAINS * BULK_CHAIN * 3 / 4);
+    }
+    cr_assert(old_is_open(), "the pass was too short for a test");
+    gari_decref(live);
+    gari_decref(more);
+    assert_nothing_left();
 }
 
 /* ---- Churn keeps its peak ----------------------------------------------------------------- */

@@ -4,7 +4,12 @@
  * They come by themselves, where young objects are mostly garbage; so each test makes rings and drops them
  * in inline mode, with what it is about among them, until so many have swept. Between two rounds about
  * everything is looked at again. */
+#include "lib/collector/collector.h"
+#include "lib/object/candidate.h"
+#include "lib/object/count.h"
 #include "tests/support_sweep.h"
+
+#include <sched.h>
 
 TestSuite(sweep, .timeout = 120);
 
@@ -62,6 +67,42 @@ Test(sweep, is_not_what_a_collection_that_is_asked_for_does)
     }
     assert_equal(swept(), before);
     gari_enable();
+    assert_nothing_left();
+}
+
+struct marks {
+    size_t stale, slots, held;
+};
+
+static void count_stale(struct gari__block *block, void *arg)
+{
+    struct marks *marks = arg;
+    uint32_t carved = gari__load_acquire(&block->carved);
+    bool marked = false;
+    for (uint32_t slot = 0; slot < carved; slot++) {
+        uint64_t word = gari__load_acquire((uint64_t *)gari__slot_at(block, slot));
+        marked |= gari__candidate_bit(block, slot);
+        marks->stale += gari__candidate_bit(block, slot) && !gari__is_alive(word);
+        marks->slots++;
+    }
+    marks->held += gari__load_relaxed(&block->gathered) && !marked;
+}
+
+/* Otherwise blocks would go on being looked at, and held, for candidates that are long gone. */
+Test(sweep, leaves_no_bit_where_it_has_reclaimed_a_candidate_and_no_block_without)
+{
+    use_mode(GARI_MODE_INLINE);
+    play(NULL);
+    struct gari__object_thread *self = gari__enter("the test");
+    gari__collector_lock();
+    gari__drive_idle(self);
+    struct marks marks = {0, 0, 0};
+    gari__runs_walk(count_stale, &marks);
+    gari__collector_unlock();
+    gari__leave(self);
+    cr_assert(marks.slots > 1000);
+    assert_equal(marks.stale, 0);
+    assert_equal(marks.held, 0);
     assert_nothing_left();
 }
 
@@ -148,6 +189,42 @@ static void drop_traversed(void)
 Test(sweep, does_not_come_with_candidates_that_have_a_traverse_callback)
 {
     check_that_nothing_is_swept(drop_traversed);
+}
+
+static bool bars, over; /* atomically */
+
+/* As one who takes apart what has died late. */
+static void *bar_walks(void *arg)
+{
+    (void)arg;
+    check(gari__walks_bar());
+    gari__store_release(&bars, true);
+    while (!gari__load_acquire(&over))
+        sched_yield();
+    gari__walks_allow();
+    return NULL;
+}
+
+/* That it may not is known only when all blocks have been looked at, and their candidates left for the sweep. */
+Test(sweep, that_may_not_be_takes_its_candidates_after_all)
+{
+    use_mode(GARI_MODE_INLINE);
+    play(NULL);
+    pthread_t thread = start_thread(bar_walks, NULL);
+    while (!gari__load_acquire(&bars))
+        sched_yield();
+    uint64_t before = swept();
+    for (int i = 0; i < 5; i++) {
+        size_t collections = collections_of(0);
+        uint64_t collected = stats_now().generation[0].collected;
+        while (collections_of(0) == collections)
+            make_garbage_ring(&node_type, 3);
+        cr_assert(stats_now().generation[0].collected > collected, "in collection %d", i);
+    }
+    assert_at_most(swept() - before, 1); /* which had begun */
+    gari__store_release(&over, true);
+    join_thread(thread);
+    assert_nothing_left();
 }
 
 /* Each has a block of its own. */

@@ -59,13 +59,15 @@ static void note_help(uint64_t begin)
 }
 
 /* Three times as many edges as have been allocated, if those objects have nothing else: somewhat more than
- * it takes to collect them. What a slice had no time for is still owed in the next. */
+ * it takes to collect them; twice that while a pass over the old is open, which takes every other slice. What a slice
+ * had no time for is still owed in the next. */
 #define EDGES_EACH 3u
+#define EDGES_EACH_OLD 6u
 #define MOST_OWED 16384u
 
-static uint64_t edges_owed(struct gari__object_thread *self, uint64_t allocated)
+static uint64_t edges_owed(struct gari__object_thread *self, uint64_t allocated, uint64_t each)
 {
-    uint64_t edges = EDGES_EACH * (allocated - self->help_mark) / sizeof(gari_slot);
+    uint64_t edges = each * (allocated - self->help_mark) / sizeof(gari_slot);
     return edges < MOST_OWED ? edges : MOST_OWED;
 }
 
@@ -74,7 +76,8 @@ static enum gari__slice work_off(struct gari__object_thread *self, uint64_t *tic
 {
     uint64_t begin = gari__now_ns();
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
-    uint64_t owed = edges_owed(self, allocated);
+    uint64_t each = gari__load_relaxed(&gari__collector.old_open) ? EDGES_EACH_OLD : EDGES_EACH;
+    uint64_t owed = edges_owed(self, allocated, each);
     bool untold = gari__events_any();
     enum gari__slice slice;
     do {
@@ -85,7 +88,7 @@ static enum gari__slice work_off(struct gari__object_thread *self, uint64_t *tic
              gari__now_ns() - begin < HELP_NS);
     if (slice != GARI__SLICE_WORKED)
         owed = 0;
-    self->help_mark = allocated - owed * sizeof(gari_slot) / EDGES_EACH;
+    self->help_mark = allocated - owed * sizeof(gari_slot) / each;
     return slice;
 }
 
@@ -102,16 +105,20 @@ static void wait_for_grace(uint64_t ticket, uint64_t debt)
         sched_yield();
 }
 
+static uint64_t patience_for(uint64_t debt)
+{
+    return debt < 2 * OUTRUN_BYTES ? 0 : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS : 4 * HELP_WAIT_NS;
+}
+
 /* A slice of the collection for a mutator. While somebody else is at it there is nothing to help
  * with, and a mutator that has outrun the collector waits for its turn, a bounded moment, so that
  * garbage cannot grow faster than it is collected. */
-static void help_collect(struct gari__object_thread *self, uint64_t debt)
+static void help_collect(struct gari__object_thread *self)
 {
-    uint64_t begin = gari__now_ns(), now = begin, ticket;
-    uint64_t patience = debt < 2 * OUTRUN_BYTES   ? 0
-                        : debt < 4 * OUTRUN_BYTES ? HELP_WAIT_NS
-                                                  : 4 * HELP_WAIT_NS;
+    uint64_t begin = gari__now_ns(), now = begin, ticket, patience = 0;
     while (gari__worker_wants_lock(now) || !gari__collector_trylock()) {
+        if (now == begin)
+            patience = patience_for(gari__schedule_debt());
         if (now - begin >= patience) {
             if (patience)
                 note_help(begin);
@@ -123,9 +130,11 @@ static void help_collect(struct gari__object_thread *self, uint64_t debt)
     enum gari__slice slice = work_off(self, &ticket);
     gari__collector_unlock();
     /* On the shared record nobody waits: a thread in a read section may be waiting for it. */
-    if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared &&
-        (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread()))
-        wait_for_grace(ticket, debt);
+    if (slice == GARI__SLICE_WAITS && !gari__in_section() && !self->heap.thread.shared) {
+        uint64_t debt = gari__schedule_debt();
+        if (debt >= 2 * OUTRUN_BYTES || !gari__grace_has_thread())
+            wait_for_grace(ticket, debt);
+    }
     note_help(begin);
     gari__worker_remind();
     if (gari__events_deliver(self))
@@ -151,10 +160,18 @@ static bool may_help(const struct gari__object_thread *self)
 
 void gari__upcall_allocated(struct gari__object_thread *self)
 {
+    bool open = gari__load_relaxed(&gari__collector.open);
+    /* Nearly every call where the service fills all processors: what is due is looked at under the lock. */
+    if (open && !self->never_help && may_help(self) && is_alone()) {
+        gari__set_alarm(self, HELP_EVERY);
+        if (gari__worker_sleeps() && !gari__crowded())
+            gari__worker_kick();
+        help_collect(self);
+        return;
+    }
     bool due = gari__schedule_check(self);
     if (gari__collector.mode == GARI_MODE_MANUAL || !may_help(self))
         return;
-    bool open = gari__load_relaxed(&gari__collector.open);
     if (!due && !open)
         return;
     if (self->never_help) {
@@ -183,7 +200,7 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         if (!alone && debt < 2 * OUTRUN_BYTES)
             slow_down(debt);
         else
-            help_collect(self, debt);
+            help_collect(self);
     } else if (!open) {
         gari__worker_kick();
     }

@@ -1,6 +1,6 @@
 /* A pass: one collection as a machine that does its work in slices.
  *
- *   SEED     takes the candidates it may look at; clears their bits first
+ *   SEED     takes the candidates it may look at; clears their bits first. For a sweep it only sees where they are
  *   GATHER   walks what they reach, counting the edges found to each object
  *   SCAN     reads each object's word. More references than edges: it is held from outside, and it
  *            and what it reaches are marked live. The rest is suspected: the members, their words
@@ -129,6 +129,9 @@ struct gari__pass {
     bool memory_short;                    /* some table could not grow; see tables.c */
     bool began_taking, has_taken;         /* SEEDING: the dirty blocks */
     bool keeps_young, keeps_old;          /* SEEDING: so far, the block does */
+    bool has_left;                        /* SEEDING: candidates, for the sweep that is to come */
+    bool has_seeds;                       /* some have been taken */
+    size_t far;                           /* GATHER: edges that led out of the block in hand */
     bool spilled;   /* GATHER: for want of room some objects are not in the queue */
     bool undecided; /* some members were given up */
     bool tagged;    /* the weak references to members carry tags */

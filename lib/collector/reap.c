@@ -12,20 +12,21 @@
 /* Members are fetched so far ahead. */
 #define AHEAD 8u
 
-/* The version goes up and the count to zero. */
-static inline void commit(gari_object *object)
+/* The version goes up and the count to zero. Returns the word as it was. */
+static inline uint64_t commit(gari_object *object)
 {
     GARI_PERTURB_EACH("commit.zero");
     uint64_t *word = gari__word_of(object);
     uint64_t old = gari__load_relaxed(word);
     gari__checked_death(object);
     gari__store_release(word, (old & ~GARI__COUNT_MASK) + GARI__VERSION_ONE);
+    return old;
 }
 
 size_t gari__phase_commit(struct gari__pass *pass, size_t budget)
 {
     for (; pass->member < pass->member_count && budget > 0; pass->member++, budget--)
-        commit(pass->members[pass->member].object);
+        (void)commit(pass->members[pass->member].object);
     if (pass->member == pass->member_count) {
         pass->phase = (pass->words & GARI__HAS_WEAK) ? GARI__CLEAR : GARI__DISPOSE;
         pass->member = 0;
@@ -142,6 +143,15 @@ static void empty_outgoing(gari_slot *slot, void *arg)
         gari__store_relaxed(&slot->pointer, NULL);
 }
 
+/* The bits of such slots, of the 64 of which `slot` is one, are to point at nobody any more, before these are
+ * anybody's. Who has set the flag has long set the bit, for its section was over before the proof was. Release, with
+ * that of gari__block_free: pairs with whoever takes the slot, and may make a candidate there. */
+static GARI__INLINE void forget_candidates(struct gari__block *block, uint32_t slot, uint64_t bits)
+{
+    if (bits)
+        gari__fetch_and_acq_rel(gari__candidates_of(block, slot), ~bits);
+}
+
 static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__block *block,
                                         const struct gari__shape *shape, gari_object *object)
 {
@@ -149,6 +159,9 @@ static GARI__INLINE void release_memory(struct dropping *dropping, struct gari__
     dropping->bytes += shape->plain ? shape->type.size : gari__size_of(shape, object);
     GARI_PERTURB_EACH("commit.free");
     uint64_t word = gari__load_relaxed(gari__word_of(object));
+    uint32_t slot = gari__slot_of(block, object);
+    if (word & GARI__CANDIDATE)
+        forget_candidates(block, slot, (uint64_t)1 << (slot % 64));
     if (gari__unlikely(word & GARI__HAS_WEAK) && !GARI_MUTANT(WEAK_NO_GRACE)) {
         /* A weak get that has read the pointer may still look at the word. */
         gari__death_retire(dropping->self, object);
@@ -192,6 +205,9 @@ static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
     }
     struct gari__side *side = near.block->side;
     uint32_t head = run->head;
+    /* The candidates among the last of them, of 64 slots. */
+    uint32_t group = 0;
+    uint64_t bits = 0;
     const struct gari__member *const first = &pass->members[pass->member];
     const struct gari__member *const end = first + gari__members_for(pass, left, fields);
     const struct gari__member *const fetched = (size_t)(end - first) > AHEAD ? end - AHEAD : first;
@@ -203,7 +219,7 @@ static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
             break;
         if (member < fetched)
             __builtin_prefetch(member[AHEAD].object, 1);
-        commit(object);
+        uint64_t word = commit(object);
         GARI_OBSERVE(shape, object);
         if (fields == 2) {
             reclaim_field(dropping, &near, (char *)object + offsets[0]);
@@ -217,7 +233,14 @@ static GARI__INLINE size_t reclaim_many(struct dropping *dropping, size_t left,
         uint32_t at = gari__near_slot(&near, object);
         gari__store_relaxed(&side[at].link, (uint16_t)head);
         head = at + 1;
+        if (gari__unlikely(at / 64 != group)) {
+            forget_candidates(near.block, group * 64, bits);
+            group = at / 64;
+            bits = 0;
+        }
+        bits |= (word & GARI__CANDIDATE) / GARI__CANDIDATE << (at % 64);
     }
+    forget_candidates(near.block, group * 64, bits);
     size_t count = (size_t)(member - first), cost = count * (1 + fields);
     if (!run->head && count > 0)
         run->tail = gari__near_slot(&near, first->object) + 1;
@@ -373,8 +396,15 @@ size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self
         struct gari__block *block = pass->touched;
         uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
         pass->touched = block->touched_next[pass->which];
-        keep_seeds(pass, block, scratch);
-        size_t cost = 1 + block->slots / 16;
+        size_t cost = 1;
+        if (pass->has_seeds) {
+            keep_seeds(pass, block, scratch);
+            cost += block->slots / 4;
+        }
+        if (pass->swept) {
+            gari__seeds_swept(block);
+            cost += block->slots / 64;
+        }
         budget -= cost < budget ? cost : budget;
         /* Last: without the hold the block may go. */
         gari__block_set_scratch(block, pass->which, NULL);

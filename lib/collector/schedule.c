@@ -29,13 +29,21 @@ uint64_t gari__schedule_net(uint64_t *allocated_bytes)
     return sum.tracked.count - sum.tracked_freed;
 }
 
-static int64_t net_since_base(uint64_t *bytes_since, uint64_t *base)
+/* How many tracked objects have been made since the base, less those that are gone. As CPython's count it stops at
+ * zero, where the base is lowered: what older objects' deaths took away is not to be made up for. Two threads may
+ * see that at once; one of them does it. */
+static int64_t net_since_base(uint64_t *bytes_since)
 {
-    uint64_t bytes;
-    *base = gari__load_relaxed(&schedule->base);
-    int64_t net = (int64_t)(gari__schedule_net(&bytes) - *base);
+    uint64_t bytes, base = gari__load_relaxed(&schedule->base), now = gari__schedule_net(&bytes);
     *bytes_since = bytes - gari__load_relaxed(&schedule->base_bytes);
-    return net;
+    uint64_t shown = gari__load_relaxed(&schedule->shown_base);
+    if ((int64_t)(now - shown) < 0)
+        gari__cas_strong_acq_rel(&schedule->shown_base, &shown, now);
+    int64_t net = (int64_t)(now - base);
+    if (net >= 0)
+        return net;
+    gari__cas_strong_acq_rel(&schedule->base, &base, now);
+    return 0;
 }
 
 static uint64_t live_bytes(void)
@@ -75,8 +83,8 @@ int gari__schedule_due(bool *whole)
     bool young_ran = schedule->count[1] + schedule->count[2] > 0;
     if (may_old && young_ran && live_bytes() > schedule->known_live * 5 / 4 + GROWTH_SLACK)
         return 2;
-    uint64_t bytes_since, base;
-    if (net_since_base(&bytes_since, &base) <= gari__load_relaxed(&schedule->threshold[0]) ||
+    uint64_t bytes_since;
+    if (net_since_base(&bytes_since) <= gari__load_relaxed(&schedule->threshold[0]) ||
         too_soon(bytes_since, gari__now_ns()))
         return -1;
     if (may_old && exceeded(2)) {
@@ -312,18 +320,8 @@ bool gari__schedule_check(struct gari__object_thread *self)
         return true;
     if (!automatic())
         return false;
-    uint64_t bytes_since, base;
-    int64_t net = net_since_base(&bytes_since, &base);
-    int64_t left = gari__load_relaxed(&schedule->threshold[0]) - net;
-    if (net < 0) {
-        /* As CPython's count, which stops at zero: what older objects' deaths took away is not to
-         * be made up for. Two threads may see that at once; one of them does it. */
-        gari__cas_strong_acq_rel(&schedule->base, &base, base + (uint64_t)net);
-        left += net;
-    }
-    uint64_t shown = gari__load_relaxed(&schedule->shown_base), now = base + (uint64_t)net;
-    if ((int64_t)(now - shown) < 0)
-        gari__cas_strong_acq_rel(&schedule->shown_base, &shown, now);
+    uint64_t bytes_since;
+    int64_t left = gari__load_relaxed(&schedule->threshold[0]) - net_since_base(&bytes_since);
     if (left < 0) {
         uint64_t time = gari__now_ns();
         bool soon = too_soon(bytes_since, time);

@@ -181,6 +181,42 @@ bool gari__seeds_listed(void)
     return gari__load_seq_cst(&count) != 0;
 }
 
+/* Takes the bit of a candidate that is dead; false: it is alive, and keeps it. */
+static bool drop_dead(struct gari__block *block, uint32_t slot)
+{
+    /* Cleared before the word is read, as everywhere: the slot may be born again and become a
+     * candidate at any moment, and that bit must not be lost. */
+    uint64_t *word = gari__candidates_of(block, slot), bit = (uint64_t)1 << (slot % 64);
+    GARI_PERTURB_EACH("look.bit");
+    gari__fetch_and_acq_rel(word, ~bit);
+    GARI_PERTURB_EACH("look.word");
+    if (!gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot))))
+        return true;
+    gari__fetch_or_acq_rel(word, bit);
+    return false;
+}
+
+void gari__seeds_swept(struct gari__block *block)
+{
+    /* A pass over the old may have taken it meanwhile, and have let go of it. */
+    if (!gari__load_relaxed(&block->gathered) || is_detached(block) || is_old(block))
+        return;
+    bool kept = false;
+    for (uint32_t first = 0; first < block->slots; first += 64) {
+        uint64_t bits = gari__load_seq_cst(gari__candidates_of(block, first));
+        for (; bits; bits &= bits - 1) {
+            uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
+            if (gari__is_alive(gari__load_relaxed((uint64_t *)gari__slot_at(block, slot))) ||
+                !drop_dead(block, slot))
+                kept = true;
+        }
+    }
+    if (!kept) {
+        unlink_listed(block);
+        gari__seeds_release(block);
+    }
+}
+
 /* Whether the block has a candidate that is alive and born before the epoch; of such as are born before
  * it, dead ones lose their bits. *kept: some bits stay. */
 static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
@@ -196,15 +232,8 @@ static bool find_waiting(struct gari__block *block, uint64_t epoch, bool *kept)
             *kept = true;
             continue;
         }
-        /* Cleared before the word is read, as everywhere: the slot may be born again and become a
-         * candidate at any moment, and that bit must not be lost. */
-        uint64_t bit = (uint64_t)1 << (slot % 64);
-        GARI_PERTURB_EACH("look.bit");
-        gari__fetch_and_acq_rel(gari__candidates_of(block, slot), ~bit);
-        GARI_PERTURB_EACH("look.word");
-        if (!gari__is_alive(gari__load_acquire((uint64_t *)gari__slot_at(block, slot))))
+        if (drop_dead(block, slot))
             continue;
-        gari__fetch_or_acq_rel(gari__candidates_of(block, slot), bit);
         *kept = true;
         return true;
     }

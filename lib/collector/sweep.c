@@ -45,7 +45,7 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
     const uint32_t carved = gari__load_acquire(&block->carved), size = block->slot_size;
     uint32_t slot = pass->slot;
     char *place = gari__slot_at(block, slot);
-    uint64_t words = 0;
+    uint64_t words = 0, candidates = 0;
     size_t cost = 0, most = budget < SIZE_MAX / EMPTY_SLOTS ? budget * EMPTY_SLOTS : SIZE_MAX;
     /* So much room, as long as there is memory. */
     bool grows = true;
@@ -70,12 +70,14 @@ static size_t sweep_block(struct gari__pass *pass, struct gari__block *block, si
         *member++ = (struct gari__member){object, word};
         scratch[slot] |= GARI__REACHED | GARI__MEMBER | (uint32_t)count;
         words |= word;
+        candidates += (word & GARI__CANDIDATE) != 0;
         cost += EMPTY_SLOTS - 1;
     }
     pass->slot = slot < carved && !pass->members_full ? slot : block->slots;
     pass->member_count = (size_t)(member - pass->members);
     const size_t found = pass->member_count - before;
     pass->examined += found;
+    pass->candidates += candidates;
     if (found)
         gari__member_types(pass, gari__shape_of_block(block), words);
     cost /= EMPTY_SLOTS;

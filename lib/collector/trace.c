@@ -12,6 +12,14 @@ _Static_assert(OLDEST + GARI__RESTAMP_EVERY <= GARI__FROZEN_AGE &&
                    OLDEST_FROZEN + 2 * GARI__RESTAMP_EVERY <= INT16_MAX + 1,
                "ages do not meet, and do not wrap, between two restamps");
 
+/* What takes about as long as an edge to a near object: to take a candidate, in such edges; so many bits that are only
+ * looked at; and what an edge costs besides if it leads far away, mostly to where nothing is in a cache. */
+#define SEED_COST 3u
+#define CHOICES 8u
+#define FAR_COST 3u
+/* Near edges between two counts of the far ones. */
+#define GATHER_PART 128u
+
 uint64_t gari__epoch = 1;
 
 void gari__epoch_advance(void)
@@ -128,6 +136,7 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     if (!gari__is_alive(word) || (word & GARI__IMMORTAL))
         return;
     pass->candidates++;
+    pass->has_seeds = true;
     if (!(scratch[slot] & GARI__REACHED)) {
         scratch[slot] |= GARI__REACHED | GARI__SEED;
         if (gari__unlikely(!gari__queue_add(pass, object))) {
@@ -137,6 +146,18 @@ static void seed(struct gari__pass *pass, struct gari__block *block, uint32_t *s
     }
 }
 
+/* Whether one of those 64 is alive and a candidate: the bits alone do not say so. */
+static bool any_flagged(struct gari__block *block, uint32_t first, uint64_t bits)
+{
+    for (; bits; bits &= bits - 1) {
+        uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
+        uint64_t word = gari__load_relaxed((uint64_t *)gari__slot_at(block, slot));
+        if ((word & GARI__CANDIDATE) && gari__is_alive(word))
+            return true;
+    }
+    return false;
+}
+
 /* Enters the candidates of one block, from pass->slot on, up to its end or that of the budget; notes
  * whether it keeps young ones, old ones. */
 static size_t seed_block(struct gari__pass *pass, struct gari__block *block, size_t budget)
@@ -144,7 +165,7 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
     uint16_t newest = gari__load_relaxed(&block->last_birth);
     uint32_t first = pass->slot;
     pass->slot = block->slots;
-    if (!gari__tables_take_seeds(pass)) {
+    if (!gari__load_relaxed(&block->scratch[pass->which]) && !gari__tables_take_seeds(pass)) {
         pass->keeps_young = true;
         return budget;
     }
@@ -158,13 +179,23 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
     for (; first < block->slots && budget > 0; first += 64) {
         uint64_t *word = gari__candidates_of(block, first);
         uint64_t bits = gari__load_seq_cst(word);
-        if (bits)
-            bits = choose(pass, block, first, bits);
+        if (bits == 0)
+            continue;
+        size_t cost = 1 + (size_t)__builtin_popcountll(bits) / CHOICES;
+        bits = choose(pass, block, first, bits);
+        cost += (size_t)__builtin_popcountll(bits) * SEED_COST;
+        budget -= cost < budget ? cost : budget;
         if (bits == 0)
             continue;
         uint32_t *scratch = gari__pass_touch(pass, block);
         if (!scratch) {
             pass->keeps_young = true;
+            return budget;
+        }
+        pass->may_sweep &= gari__may_be_swept(block);
+        /* One is enough for a sweep, which takes none: they stay what they are unless they are reclaimed. */
+        if (pass->may_sweep && any_flagged(block, first, bits)) {
+            pass->keeps_young = pass->has_left = true;
             return budget;
         }
         GARI_PERTURB_EACH("seed");
@@ -174,11 +205,8 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
             gari__fetch_and_acq_rel(word, ~bits);
         for (uint64_t rest = bits; rest; rest &= rest - 1)
             __builtin_prefetch(gari__slot_at(block, first + (uint32_t)__builtin_ctzll(rest)), 1);
-        size_t cost = (size_t)__builtin_popcountll(bits);
         for (; bits; bits &= bits - 1)
             seed(pass, block, scratch, first + (uint32_t)__builtin_ctzll(bits));
-        pass->may_sweep &= gari__may_be_swept(block);
-        budget -= cost < budget ? cost : budget;
     }
     pass->slot = first < block->slots ? first : block->slots;
     GARI_PERTURB_STEP(SEEDED);
@@ -230,6 +258,11 @@ size_t gari__phase_seed(struct gari__pass *pass, size_t budget)
             pass->epoch = gari__epoch;
         }
         pass->phase = pass->may_sweep ? gari__sweep_begin(pass) : GARI__GATHER;
+        if (pass->phase == GARI__GATHER && pass->has_left) {
+            /* What was left for a sweep is to be taken after all. */
+            pass->phase = GARI__SEEDING;
+            pass->has_left = pass->may_sweep = pass->began_taking = pass->has_taken = false;
+        }
     }
     return budget;
 }
@@ -274,6 +307,7 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
         gather(pass, target, &near->side[index], &near->scratch[index]);
         return;
     }
+    pass->far++;
     struct gari__block *block = gari__block_of(target);
     if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
         return;
@@ -311,9 +345,23 @@ static size_t requeue(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
+/* As gari__walk returns. */
+static size_t gather_queued(struct gari__pass *pass, size_t budget)
+{
+    size_t left = 0;
+    while (left == 0 && budget > 0) {
+        size_t part = budget < GATHER_PART ? budget : GATHER_PART;
+        pass->far = 0;
+        left = gari__walk(pass, part, gari__queue_pop, gather_edge);
+        size_t cost = part - left + pass->far * FAR_COST;
+        budget -= cost < budget ? cost : budget;
+    }
+    return left > 0 && budget == 0 ? 1 : budget;
+}
+
 size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
 {
-    budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
+    budget = gather_queued(pass, budget);
     while (gari__unlikely(pass->spilled || pass->block) && budget > 0 && !pass->out_of_memory) {
         if (!pass->block) {
             pass->spilled = false;
@@ -321,7 +369,7 @@ size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
             pass->slot = 0;
         }
         budget = requeue(pass, budget);
-        budget = gari__walk(pass, budget, gari__queue_pop, gather_edge);
+        budget = gather_queued(pass, budget);
     }
     if (budget > 0 && !pass->out_of_memory) {
         GARI_PERTURB_STEP(V1_BEGIN);

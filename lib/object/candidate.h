@@ -7,6 +7,8 @@
  * takes it away sees what he did. And the flag is first: were it set after the bit, it could stay without
  * one (docs/protocol.md, "No candidate is lost").
  *
+ * A sweep leaves both, but for those of what it reclaims.
+ *
  * Neither is a hold: the bit may come to point at another object, which is then looked at for nothing. */
 #ifndef GARI_OBJECT_CANDIDATE_H
 #define GARI_OBJECT_CANDIDATE_H
