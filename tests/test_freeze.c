@@ -122,6 +122,37 @@ Test(freeze, undone_finds_garbage_that_was_part_permanent)
     assert_nothing_left();
 }
 
+/* A pass that began while something was permanent has only what is newer in view. When all comes back in
+ * the middle of its taking candidates, the old ones among them are not its own. */
+Test(freeze, undone_beside_an_open_collection_loses_no_garbage)
+{
+    enum { TYPES = 8 };
+    use_manual_mode();
+    static gari_type types[TYPES]; /* each has a block of its own, and all of them candidates */
+    struct node *young[TYPES];
+    for (int i = 0; i < TYPES; i++)
+        types[i] = watched_type;
+    for (int steps = 0; steps < 100; steps++) {
+        for (int i = 0; i < TYPES; i++)
+            make_garbage_ring(&types[i], 3);
+        gari_freeze();
+        for (int i = 0; i < TYPES; i++) {
+            young[i] = new_node(&types[i], 0);
+            gari_decref(gari_incref(young[i]));
+        }
+        for (int i = 0; i < steps; i++)
+            gari_step(1);
+        gari_unfreeze();
+        while (gari_step(1000))
+            ;
+        gari_collect(2);
+        assert_equal(stats_now().objects_live, TYPES);
+        for (int i = 0; i < TYPES; i++)
+            gari_decref(young[i]);
+    }
+    assert_nothing_left();
+}
+
 Test(freeze, again_sets_the_newer_aside_too)
 {
     use_manual_mode();

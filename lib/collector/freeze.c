@@ -65,8 +65,8 @@ void gari_unfreeze(void)
         if (gari__collector.schedule.frozen)
             gari__runs_walk(make_candidates, NULL);
         gari__store_relaxed(&gari__collector.schedule.frozen, 0);
-        /* A pass that is still taking its candidates goes on to leave these alone, but does not drop
-         * them. */
+        /* A pass that is still taking its candidates goes on to leave these alone, for it has only what is
+         * newer in view; but it does not drop them. */
         for (int which = 0; which < GARI__PASSES; which++)
             gari__collector.pass[which].frozen = 0;
         gari__collector_unlock();

@@ -109,7 +109,7 @@ struct gari__pass {
     int which; /* GARI__YOUNG or GARI__OLD */
     enum gari__phases phase;
     int generation;       /* for the statistics */
-    bool whole;           /* nothing is outside: a candidate found live may be dropped */
+    bool whole;           /* only what was permanent is outside: who is found live may be dropped */
     uint64_t since;       /* objects born in this epoch or later are inside, */
     uint64_t epoch;       /* before this one */
     uint64_t young_since; /* where generation 2 ends: older candidates are none of a young pass's */

@@ -104,7 +104,8 @@ static void drop_frozen(const struct gari__pass *pass, struct gari__block *block
 static uint64_t choose(struct gari__pass *pass, struct gari__block *block, uint32_t first,
                        uint64_t bits)
 {
-    if (pass->whole && !pass->frozen)
+    /* By what it has in view, not by what is permanent now: that may have come back since it began. */
+    if (pass->since == 0)
         return bits;
     uint64_t mine = 0;
     for (; bits; bits &= bits - 1) {
