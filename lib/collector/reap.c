@@ -401,10 +401,8 @@ size_t gari__phase_end(struct gari__pass *pass, struct gari__object_thread *self
             keep_seeds(pass, block, scratch);
             cost += block->slots / 4;
         }
-        if (pass->swept) {
-            gari__seeds_swept(block);
-            cost += block->slots / 64;
-        }
+        if (pass->swept)
+            cost += GARI__SEEDS_BLOCK + gari__seeds_swept(block);
         budget -= cost < budget ? cost : budget;
         /* Last: without the hold the block may go. */
         gari__block_set_scratch(block, pass->which, NULL);

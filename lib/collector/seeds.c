@@ -196,14 +196,16 @@ static bool drop_dead(struct gari__block *block, uint32_t slot)
     return false;
 }
 
-void gari__seeds_swept(struct gari__block *block)
+size_t gari__seeds_swept(struct gari__block *block)
 {
     /* A pass over the old may have taken it meanwhile, and have let go of it. */
     if (!gari__load_relaxed(&block->gathered) || is_detached(block) || is_old(block))
-        return;
+        return 0;
     bool kept = false;
+    size_t cost = 0;
     for (uint32_t first = 0; first < block->slots; first += 64) {
         uint64_t bits = gari__load_seq_cst(gari__candidates_of(block, first));
+        cost += 1 + (size_t)__builtin_popcountll(bits);
         for (; bits; bits &= bits - 1) {
             uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
             if (gari__is_alive(gari__load_relaxed((uint64_t *)gari__slot_at(block, slot))) ||
@@ -215,6 +217,7 @@ void gari__seeds_swept(struct gari__block *block)
         unlink_listed(block);
         gari__seeds_release(block);
     }
+    return cost;
 }
 
 /* Whether the block has a candidate that is alive and born before the epoch; of such as are born before

@@ -20,8 +20,8 @@ void gari__seeds_put_back(struct gari__block *block, bool has_young, uint64_t yo
 /* Lets go of a block without candidates. */
 void gari__seeds_release(struct gari__block *block);
 /* The block has been swept: bits of what is dead go, and if there are no others, the block. Its scratch array
- * still holds it. */
-void gari__seeds_swept(struct gari__block *block);
+ * still holds it. Returns what that costs, in edges. */
+size_t gari__seeds_swept(struct gari__block *block);
 
 /* Whether any block is listed, or to be. */
 bool gari__seeds_any(bool old_too);

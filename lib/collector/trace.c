@@ -12,11 +12,15 @@ _Static_assert(OLDEST + GARI__RESTAMP_EVERY <= GARI__FROZEN_AGE &&
                    OLDEST_FROZEN + 2 * GARI__RESTAMP_EVERY <= INT16_MAX + 1,
                "ages do not meet, and do not wrap, between two restamps");
 
-/* What takes about as long as an edge to a near object: to take a candidate, in such edges; so many bits that are only
- * looked at; and what an edge costs besides if it leads far away, mostly to where nothing is in a cache. */
+/* What takes about as long as an edge to a near object: to make a block a scratch array, to take a candidate, and to
+ * read the word of what has been reached, in such edges; so many bits that are only looked at; and what an edge costs
+ * besides if it leads far away, mostly to where nothing is in a cache, the more so in an old heap. */
+#define TOUCH_COST 24u
 #define SEED_COST 3u
+#define LOOK_COST 2u
 #define CHOICES 8u
 #define FAR_COST 3u
+#define FAR_COST_OLD 5u
 /* Near edges between two counts of the far ones. */
 #define GATHER_PART 128u
 
@@ -188,6 +192,8 @@ static size_t seed_block(struct gari__pass *pass, struct gari__block *block, siz
         budget -= cost < budget ? cost : budget;
         if (bits == 0)
             continue;
+        if (!gari__load_relaxed(&block->scratch[pass->which]))
+            budget -= TOUCH_COST < budget ? TOUCH_COST : budget;
         uint32_t *scratch = gari__pass_touch(pass, block);
         if (!scratch) {
             pass->keeps_young = true;
@@ -349,12 +355,13 @@ static size_t requeue(struct gari__pass *pass, size_t budget)
 /* As gari__walk returns. */
 static size_t gather_queued(struct gari__pass *pass, size_t budget)
 {
+    const size_t far_cost = pass->which == GARI__OLD ? FAR_COST_OLD : FAR_COST;
     size_t left = 0;
     while (left == 0 && budget > 0) {
         size_t part = budget < GATHER_PART ? budget : GATHER_PART;
         pass->far = 0;
         left = gari__walk(pass, part, gari__queue_pop, gather_edge);
-        size_t cost = part - left + pass->far * FAR_COST;
+        size_t cost = part - left + pass->far * far_cost;
         budget -= cost < budget ? cost : budget;
     }
     return left > 0 && budget == 0 ? 1 : budget;
@@ -418,7 +425,7 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
         uint32_t state = scratch[slot];
         if ((state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
             continue;
-        budget--;
+        budget -= LOOK_COST < budget ? LOOK_COST : budget;
         pass->examined++;
         gari_object *object = gari__slot_at(block, slot);
         GARI_PERTURB_EACH("scan.live");

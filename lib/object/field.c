@@ -130,15 +130,20 @@ void gari_slot_store(gari_slot *slot, void *object)
     check_store(slot, object, "gari_store");
     gari__section_begin();
     /* Three places in memory, each about to be changed by a locked instruction that would wait for
-     * its own cache miss alone. */
+     * its own cache miss alone. What is replaced may become a candidate, for which its block is needed. */
     if (object)
         __builtin_prefetch(object, 1);
     gari_object *seen = gari__load_relaxed(&slot->pointer);
-    if (seen)
+    if (seen) {
         __builtin_prefetch(seen, 1);
+        __builtin_prefetch(gari__map_entry(seen));
+    }
     GARI_PERTURB_AT("store.count");
     if (object && !GARI_MUTANT(LATE_COUNT))
         gari__count_up(object, "gari_store"); /* before it is visible (R2) */
+    /* Still in the section in which it was in the field. */
+    if (seen && gari__needs_suspicion(gari__load_relaxed(gari__word_of(seen))))
+        __builtin_prefetch(gari__block_of(seen));
     if (GARI_MUTANT(EARLY_DROP))
         drop_early(self, slot);
     GARI_PERTURB_AT("store.exchange");
