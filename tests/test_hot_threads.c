@@ -1,4 +1,5 @@
 /* Hot types: what a thread keeps, everybody else can take back. */
+#include "lib/object/kept.h"
 #include "tests/support_fork.h"
 #include "tests/support_hot.h"
 
@@ -142,6 +143,28 @@ Test(hot_threads, what_is_given_back_at_a_threads_end_is_not_kept)
     pthread_key_create(&key, drop_last);
     join_thread(start_thread(leave_to_the_end, NULL));
     gari_decref(hot_nodes[0]);
+    assert_equal(atomic_load(&hot_deaths), 1);
+    assert_nothing_left();
+}
+
+static void *keep_and_give_the_record_back(void *arg)
+{
+    keep();
+    check(gari__keeping_thread == (struct gari__object_thread *)gari__self);
+    gari__thread_detach();
+    check(gari__keeping_thread == NULL);
+    return arg;
+}
+
+/* It may be another thread's when this one's last destructors come by. */
+Test(hot_threads, a_thread_without_its_record_keeps_nothing)
+{
+    use_manual_mode();
+    if (!KEEPS)
+        return;
+    gari_move(&hot_root, new_node(&hot_type, 0));
+    join_thread(start_thread(keep_and_give_the_record_back, NULL));
+    gari_store(&hot_root, NULL);
     assert_equal(atomic_load(&hot_deaths), 1);
     assert_nothing_left();
 }

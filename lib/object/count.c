@@ -127,8 +127,8 @@ bool gari_try_incref(gari_object *object)
 
 /* The ways of gari_decref are functions of their own, so that none saves registers for another's calls. */
 
-static __attribute__((noinline)) void give_back(struct gari__object_thread *self,
-                                                gari_object *object, uint64_t word)
+static __attribute__((noinline)) void give_back(gari_object *object,
+                                                struct gari__object_thread *self, uint64_t word)
 {
     bool died;
     if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
@@ -152,14 +152,7 @@ static __attribute__((noinline)) void give_back_slowly(gari_object *object)
     if ((word & GARI__HOT) && gari__kept_give(self, object, word))
         gari__leave(self);
     else
-        give_back(self, object, word);
-}
-
-static __attribute__((noinline)) void give_back_hot(struct gari__object_thread *self,
-                                                    gari_object *object, uint64_t word)
-{
-    if (self->heap.thread.leaves_slowly || !gari__kept_give_again(self, object, word))
-        give_back_slowly(object);
+        give_back(object, self, word);
 }
 
 void gari_decref(gari_object *object)
@@ -173,10 +166,10 @@ void gari_decref(gari_object *object)
         return;
     }
     uint64_t word = gari__load_relaxed(gari__word_of(object));
-    if (gari__unlikely(word & GARI__HOT))
-        give_back_hot(self, object, word);
-    else
-        give_back(self, object, word);
+    if (gari__likely(!(word & GARI__HOT)))
+        give_back(object, self, word);
+    else if (self->heap.thread.leaves_slowly || !gari__kept_give_again(self, object, word))
+        give_back_slowly(object);
 }
 
 size_t gari_getrefcount(const gari_object *object)

@@ -12,20 +12,22 @@
 #define LOOKS 1000
 
 bool gari__kept_any;
+__thread struct gari__object_thread *gari__keeping_thread;
 
 /* Of who takes back; no grace period is waited for under it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last_ns; /* atomically */
 
-/* In a section. So many references that somebody kept, at least one. True: as of gari__count_down. */
-static bool count_down(struct gari__object_thread *self, gari_object *object, size_t count)
+/* In a section. So many references that somebody kept, at least one, in units of GARI__KEPT_ONE. True: as of
+ * gari__count_down. */
+static bool count_down(struct gari__object_thread *self, gari_object *object, uint32_t count)
 {
     static const char call[] = "gari_decref";
-    if (count > 1) {
+    if (count > GARI__KEPT_ONE) {
         /* The last of them is still counted, so nothing can come of this. */
-        uint64_t less = (uint64_t)(count - 1) << GARI__COUNT_SHIFT;
+        uint64_t less = count - GARI__KEPT_ONE;
         uint64_t old = gari__fetch_sub_acq_rel(gari__word_of(object), less);
-        if (gari__unlikely(gari__count_of(old) < count && !(old & GARI__IMMORTAL)))
+        if (gari__unlikely((old & GARI__COUNT_MASK) < count && !(old & GARI__IMMORTAL)))
             gari__fatal_dead(object, call);
     }
     GARI_PERTURB_AT("kept.back");
@@ -56,8 +58,9 @@ static void announce(void)
 
 /* Puts the object in. Returns what had to go for it. In this order: a child of which the thread is no part
  * finds nothing twice. */
-static struct gari__kept enter(struct gari__keeping *keeping, gari_object *object)
+static struct gari__kept enter(struct gari__object_thread *self, gari_object *object)
 {
+    struct gari__keeping *keeping = &self->keeping;
     struct gari__kept *set = gari__kept_set(keeping, object), *kept = NULL;
     for (size_t way = 0; way < GARI__KEPT_WAYS; way++) {
         if (set[way].count == 0)
@@ -68,7 +71,8 @@ static struct gari__kept enter(struct gari__keeping *keeping, gari_object *objec
     struct gari__kept old = *kept;
     gari__store_release(&kept->count, 0);
     gari__store_release(&kept->object, object);
-    gari__store_release(&kept->count, 1);
+    gari__store_release(&kept->count, GARI__KEPT_ONE);
+    gari__keeping_thread = self;
     if (!old.object)
         gari__store_relaxed(&keeping->used, keeping->used + 1);
     return old;
@@ -87,9 +91,9 @@ bool gari__kept_give(struct gari__object_thread *self, gari_object *object, uint
         struct gari__kept *kept = gari__kept_find(keeping, object);
         if (!kept) {
             first = keeping->used == 0;
-            old = enter(keeping, object);
+            old = enter(self, object);
         } else if (gari__kept_has_room(kept, word)) {
-            kept->count++;
+            kept->count += GARI__KEPT_ONE;
         } else {
             keeps = false;
         }
@@ -108,12 +112,12 @@ bool gari__kept_settle(struct gari__object_thread *self, gari_object *object)
     struct gari__keeping *keeping = &self->keeping;
     if (!gari__load_relaxed(&keeping->used))
         return false;
-    size_t count = 0;
+    uint32_t count = 0;
     if (gari__kept_begin(keeping)) {
         struct gari__kept *kept = gari__kept_find(keeping, object);
         /* Of what is not kept the memory may be gone: for an object without references there is no section. */
         if (kept && kept->count > 0 &&
-            kept->count >= gari__count_of(gari__load_relaxed(gari__word_of(object)))) {
+            kept->count >= (gari__load_relaxed(gari__word_of(object)) & GARI__COUNT_MASK)) {
             count = kept->count;
             kept->count = 0;
         }
@@ -141,6 +145,7 @@ static void empty(struct gari__object_thread *self, struct gari__keeping *keepin
 bool gari__kept_release(struct gari__object_thread *self)
 {
     struct gari__keeping *keeping = &self->keeping;
+    gari__keeping_thread = NULL; /* the record may be another thread's next */
     if (!gari__load_relaxed(&keeping->used))
         return false;
     gari__section_prepare();
@@ -257,7 +262,7 @@ size_t gari__kept_of(struct gari__object_thread *self, const gari_object *object
         gari__mutex_lock(&lock);
     }
     const struct gari__kept *kept = gari__kept_find(keeping, object);
-    size_t count = kept ? kept->count : 0;
+    size_t count = kept ? kept->count >> GARI__COUNT_SHIFT : 0;
     if (mine)
         gari__kept_end(keeping);
     else

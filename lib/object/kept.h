@@ -39,8 +39,8 @@ void gari__kept_renew(void);
 static inline struct gari__kept *gari__kept_set(struct gari__keeping *keeping,
                                                 const gari_object *object)
 {
-    uint64_t mixed = (uint64_t)(uintptr_t)object * UINT64_C(0x9e3779b97f4a7c15);
-    return keeping->table[mixed >> (64 - GARI__KEPT_BITS)];
+    uint32_t mixed = (uint32_t)(uintptr_t)object * 0x9e3779b1u;
+    return keeping->table[mixed >> (32 - GARI__KEPT_BITS)];
 }
 
 /* The entry for the object, or NULL. */
@@ -74,39 +74,45 @@ static inline void gari__kept_end(struct gari__keeping *keeping)
     gari__store_release(&keeping->busy, false);
 }
 
+/* In a table: one reference. */
+#define GARI__KEPT_ONE ((uint32_t)GARI__COUNT_ONE)
+
+/* The calling thread, if it keeps anything; else NULL, which is all that is looked at where no type is hot. What it
+ * kept others may have taken back. */
+extern __thread struct gari__object_thread *gari__keeping_thread;
+
+static inline struct gari__object_thread *gari__keeper(void)
+{
+    return gari__keeping_thread;
+}
+
 /* Takes a reference to the object that the calling thread keeps. False: it keeps none. */
 static inline bool gari__kept_take(struct gari__object_thread *self, const gari_object *object)
 {
     struct gari__keeping *keeping = &self->keeping;
     struct gari__kept *kept = gari__kept_find(keeping, object);
-    if (!kept)
+    if (!kept) {
+        if (!gari__load_relaxed(&keeping->used))
+            gari__keeping_thread = NULL;
         return false;
+    }
     bool taken = gari__kept_begin(keeping) && kept->count > 0;
     GARI_PERTURB_AT("kept.take");
     GARI_PERTURB_STEP(KEPT);
     if (gari__likely(taken))
-        kept->count--;
+        kept->count -= GARI__KEPT_ONE;
     gari__kept_end(keeping);
     return taken;
 }
 
-/* The calling thread, if it has a record and keeps anything; else NULL. Where no type is hot, that is all that
- * is looked at. */
-static inline struct gari__object_thread *gari__keeper(void)
-{
-    if (gari__likely(!gari__load_relaxed(&gari__hot_used)))
-        return NULL;
-    struct gari__object_thread *self = (struct gari__object_thread *)gari__self;
-    return self && gari__unlikely(gari__load_relaxed(&self->keeping.used)) ? self : NULL;
-}
-
 /* So many references to an object may be in one place: what threads keep must not make it immortal. */
-#define GARI__KEPT_MOST 1024u
+#define GARI__KEPT_MOST (1024 * GARI__KEPT_ONE)
 
 /* Whether one more of that object may be kept, and is not all that is left of it. */
 static inline bool gari__kept_has_room(const struct gari__kept *kept, uint64_t word)
 {
-    return kept->count < GARI__KEPT_MOST && gari__count_of(word) > kept->count + 1;
+    /* The count is the upper part of the word's lower half, so the flags below it do not matter. */
+    return kept->count < GARI__KEPT_MOST && (uint32_t)word >= kept->count + 2 * GARI__KEPT_ONE;
 }
 
 /* Gives a reference to the object, which has an entry, to the thread's table; `word` as below. False: gari__kept_give
@@ -121,7 +127,7 @@ static inline bool gari__kept_give_again(struct gari__object_thread *self,
     bool keeps = kept && gari__kept_has_room(kept, word);
     GARI_PERTURB_AT("kept.give");
     if (gari__likely(keeps))
-        kept->count++;
+        kept->count += GARI__KEPT_ONE;
     gari__kept_end(keeping);
     return keeps;
 }

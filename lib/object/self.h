@@ -25,7 +25,7 @@ struct gari__keeping {
     bool barred;   /* it must not be; atomically */
     struct gari__kept {
         gari_object *object; /* atomically */
-        size_t count;        /* references to it, perhaps none */
+        uint32_t count;      /* references to it, perhaps none, in units of GARI__KEPT_ONE */
     } table[GARI__KEPT_SETS][GARI__KEPT_WAYS];
 };
 
