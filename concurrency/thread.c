@@ -101,8 +101,8 @@ struct gari__thread *gari__thread_attach(void)
     }
     if (!record)
         return NULL;
+    layout.attach(record);
     if (!reused) {
-        layout.attach(record);
         gari__mutex_lock(&registry_lock);
         record->in_use = true;
         record->next = gari__load_relaxed(&registry);

@@ -337,6 +337,42 @@ Test(hot_threads, a_child_takes_back_what_other_threads_kept)
     assert_nothing_left();
 }
 
+static void *find_what_is_kept(void *arg)
+{
+    gari_decref(gari_load(&hot_root)); /* now it has a record */
+    check(((struct gari__object_thread *)gari__self)->keeping.used == 1);
+    struct node *node = gari_load(&hot_root);
+    size_t before = gari_getrefcount(node);
+    for (int i = 0; i < 10; i++)
+        gari_decref(gari_load(&hot_root));
+    check(gari_getrefcount(node) == before);
+    gari_decref(node);
+    return arg;
+}
+
+/* Its first new thread gets the record, and with it what was kept. */
+Test(hot_threads, a_childs_thread_takes_over_what_another_kept)
+{
+    use_manual_mode();
+    if (!KEEPS)
+        return;
+    pthread_t keeper = start_with_kept(&hot_type);
+    pid_t child = fork();
+    if (child == 0) {
+        prepare_child();
+        join_thread(start_thread(find_what_is_kept, NULL));
+        gari_store(&hot_root, NULL);
+        check(atomic_load(&hot_deaths) == 1);
+        check(gari_shutdown(NULL, NULL) == 0);
+        _exit(0);
+    }
+    wait_for_child(child);
+    gari_store(&hot_root, NULL);
+    gari_collect(0);
+    end_keeper(keeper);
+    assert_nothing_left();
+}
+
 /* ---- Many threads ------------------------------------------------------------------------- */
 
 enum { HOTS = 8, THREADS = 4, ROUNDS = 20000 };

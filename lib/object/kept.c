@@ -142,6 +142,11 @@ static void empty(struct gari__object_thread *self, struct gari__keeping *keepin
     }
 }
 
+void gari__kept_attach(struct gari__object_thread *self)
+{
+    gari__keeping_thread = gari__load_relaxed(&self->keeping.used) ? self : NULL;
+}
+
 bool gari__kept_release(struct gari__object_thread *self)
 {
     struct gari__keeping *keeping = &self->keeping;

@@ -26,6 +26,8 @@ void gari__kept_take_back(struct gari__object_thread *self, uint64_t patience_ns
 /* The same if it has not been done for so long; `bounded`: a part of it. */
 #define GARI__KEPT_TICK_NS 10000000u
 void gari__kept_tick(struct gari__object_thread *self, bool bounded);
+/* The record becomes the calling thread's. In the child of a fork one that is gone may have kept something there. */
+void gari__kept_attach(struct gari__object_thread *self);
 /* The calling thread's own. False: there were none. */
 bool gari__kept_release(struct gari__object_thread *self);
 /* How many references to the object the calling thread keeps. */

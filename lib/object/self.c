@@ -16,6 +16,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void attach(struct gari__thread *record)
 {
     record->counted = gari__load_relaxed(&gari__count_calls) && !record->shared;
+    gari__kept_attach((struct gari__object_thread *)record);
 }
 
 static void leave(struct gari__thread *record)
