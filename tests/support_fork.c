@@ -115,7 +115,8 @@ void live(bool others, int generations)
         check(reclaimed_count() == disposed_count());
     /* And once more. */
     make_garbage_ring(&node_type, 10);
-    check(gari_collect(2) >= 10);
+    /* Under GARI_STRESS it may have been collected before. */
+    check(gari_collect(2) >= 10 || getenv("GARI_STRESS"));
     check(gari_shutdown(NULL, NULL) <= left);
 }
 
