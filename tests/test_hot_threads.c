@@ -316,13 +316,15 @@ Test(hot_threads, in_inline_mode_many_are_taken_back_part_by_part)
 
 /* ---- fork --------------------------------------------------------------------------------- */
 
-Test(hot_threads, a_child_takes_back_what_other_threads_kept)
+/* A child of which a thread that keeps something is no part does that, and then gives the root's reference back. */
+static void fork_beside_keeper(void (*in_child)(void))
 {
     use_manual_mode();
     pthread_t keeper = start_with_kept(&hot_type);
     pid_t child = fork();
     if (child == 0) {
         prepare_child();
+        in_child();
         gari_store(&hot_root, NULL);
         gari_collect(0);
         check(atomic_load(&hot_deaths) == 1);
@@ -335,6 +337,15 @@ Test(hot_threads, a_child_takes_back_what_other_threads_kept)
     assert_equal(atomic_load(&hot_deaths), 1);
     end_keeper(keeper);
     assert_nothing_left();
+}
+
+static void do_nothing(void)
+{
+}
+
+Test(hot_threads, a_child_takes_back_what_other_threads_kept)
+{
+    fork_beside_keeper(do_nothing);
 }
 
 static void *find_what_is_kept(void *arg)
@@ -350,27 +361,16 @@ static void *find_what_is_kept(void *arg)
     return arg;
 }
 
+static void start_who_finds_it(void)
+{
+    join_thread(start_thread(find_what_is_kept, NULL));
+}
+
 /* Its first new thread gets the record, and with it what was kept. */
 Test(hot_threads, a_childs_thread_takes_over_what_another_kept)
 {
-    use_manual_mode();
-    if (!KEEPS)
-        return;
-    pthread_t keeper = start_with_kept(&hot_type);
-    pid_t child = fork();
-    if (child == 0) {
-        prepare_child();
-        join_thread(start_thread(find_what_is_kept, NULL));
-        gari_store(&hot_root, NULL);
-        check(atomic_load(&hot_deaths) == 1);
-        check(gari_shutdown(NULL, NULL) == 0);
-        _exit(0);
-    }
-    wait_for_child(child);
-    gari_store(&hot_root, NULL);
-    gari_collect(0);
-    end_keeper(keeper);
-    assert_nothing_left();
+    if (KEEPS)
+        fork_beside_keeper(start_who_finds_it);
 }
 
 /* ---- Many threads ------------------------------------------------------------------------- */
