@@ -42,7 +42,7 @@ struct gari__schedule {
     uint64_t
         young_alive; /* about so many of those made before it and after the one before were alive */
     bool fruitful;   /* it found at least half of those to be garbage, most of it near candidates */
-    uint64_t restamped; /* the epoch of the last gari__restamp */
+    uint64_t restamped; /* the epoch of the last gari__restamp; atomically */
     int queued;         /* a generation asked for by a callback, or -1 */
     /* The epochs that began at the last ticks of the patience clock, oldest first. */
     uint64_t tick_epoch[GARI__PATIENCE_TICKS];
@@ -126,6 +126,8 @@ struct gari__pass *gari__schedule_begin(int generation, bool whole, bool asked);
 bool gari__schedule_has_grown(void);
 /* Counts the epoch up, and brings stamps up before they wrap. */
 void gari__schedule_new_epoch(void);
+/* Whether a collection that begins now may do that, which takes long. Any thread. */
+bool gari__schedule_restamps_soon(void);
 /* Books a finished pass. */
 void gari__schedule_finished(struct gari__pass *pass);
 /* By how many bytes mutators have outrun the collector: what was allocated since the last collection

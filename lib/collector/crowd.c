@@ -11,6 +11,8 @@
  * at least beyond all processors but one. One thread of the service beside the background thread on two
  * processors is no crowd, two are. */
 #define IDLE_AT_MOST 30
+/* That much before a crowd is taken to be over: a virtual machine's processors may be another's for a moment. */
+#define IDLE_OVER 60
 #define OTHERS_AT_LEAST 15
 
 static struct {
@@ -38,7 +40,7 @@ bool gari__crowd_look(void)
         int64_t wall = (int64_t)(now - crowd.wall) / 100;
         int64_t used = (int64_t)(all - crowd.all) / wall;
         int64_t others = used - (int64_t)(own - crowd.own) / wall;
-        bool full = used > crowd.cpus * 100 - IDLE_AT_MOST;
+        bool full = used > crowd.cpus * 100 - (gari__crowded() ? IDLE_OVER : IDLE_AT_MOST);
         gari__store_relaxed(&crowd.now, full && others > (crowd.cpus - 1) * 100 + OTHERS_AT_LEAST);
     } else {
         crowd.cpus = count_cpus();

@@ -153,6 +153,20 @@ static void slow_down(uint64_t debt)
     gari__upcall_waited(begin);
 }
 
+/* There is nothing to be collected: only its time has come. To wake the thread for that costs more than to do it, and
+ * where much is allocated it would be woken thousands of times a second. But it is the thread's if it takes long. */
+static void collect_nothing(struct gari__object_thread *self)
+{
+    if (!gari__schedule_restamps_soon()) {
+        gari__set_alarm(self, HELP_EVERY);
+        help_collect(self);
+        if (!gari__load_relaxed(&gari__collector.open))
+            return;
+    }
+    if (!gari__worker_kicked())
+        gari__worker_kick();
+}
+
 static bool may_help(const struct gari__object_thread *self)
 {
     return !self->collecting && !self->callbacks && !self->unwinding && !self->reporting;
@@ -180,9 +194,7 @@ void gari__upcall_allocated(struct gari__object_thread *self)
         return;
     }
     if (!open && !is_alone() && !gari__candidates_any() && !gari__waiting_any(GARI__DYING)) {
-        /* There is nothing to be collected: only its time has come. No reason to wait for the thread. */
-        if (!gari__worker_kicked())
-            gari__worker_kick();
+        collect_nothing(self);
         return;
     }
     uint64_t debt = gari__schedule_debt();

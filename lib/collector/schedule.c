@@ -102,7 +102,7 @@ void gari__schedule_new_epoch(void)
     gari__epoch_advance();
     if (gari__epoch - schedule->restamped < GARI__RESTAMP_EVERY)
         return;
-    schedule->restamped = gari__epoch;
+    gari__store_relaxed(&schedule->restamped, gari__epoch);
     gari__restamp(schedule->began[1], schedule->frozen);
     if (schedule->frozen && gari__epoch - schedule->frozen > GARI__FROZEN_AGE)
         gari__store_relaxed(&schedule->frozen, gari__epoch - GARI__FROZEN_AGE);
@@ -112,6 +112,12 @@ void gari__schedule_new_epoch(void)
     struct gari__pass *old = &gari__collector.pass[GARI__OLD];
     if (old->phase != GARI__IDLE && gari__epoch - old->epoch > GARI__RESTAMP_EVERY)
         old->undecided = true;
+}
+
+bool gari__schedule_restamps_soon(void)
+{
+    uint64_t since = gari__load_relaxed(&gari__epoch) - gari__load_relaxed(&schedule->restamped);
+    return since + 2 >= GARI__RESTAMP_EVERY;
 }
 
 /* Epochs begin with collections; where there is none for a while, with ticks, so that a candidate's

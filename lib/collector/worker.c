@@ -17,6 +17,8 @@
 
 #define LOCK_SPIN_NS 100000u
 #define LIMBO_TICK_NS 2000000u
+/* Where it would only take a processor from those who do the work. */
+#define CROWD_TICK_NS 10000000u
 #define CANDIDATE_TICK_NS 100000000u
 /* While a pass rests: it may do so for longer. */
 #define REST_TICK_NS 5000000u
@@ -127,7 +129,7 @@ static uint64_t work(struct gari__object_thread *self)
         (void)gari__segments_return();
     } while (!crowded && (slice == GARI__SLICE_WORKED || much));
     if (crowded && (leave || slice != GARI__SLICE_IDLE))
-        return LIMBO_TICK_NS;
+        return leave ? CROWD_TICK_NS : LIMBO_TICK_NS;
     if (slice == GARI__SLICE_WAITS)
         return 0;
     if (gari__waiting_any(GARI__DYING))
@@ -219,7 +221,7 @@ static void *worker_main(void *unused)
         uint64_t ns = work(self);
         if (ns > GARI__KEPT_TICK_NS && gari__load_relaxed(&gari__kept_any))
             ns = GARI__KEPT_TICK_NS;
-        if (ns > LIMBO_TICK_NS)
+        if (ns > CROWD_TICK_NS)
             leave_segments();
         gari__fetch_add_acq_rel(&worker.turns, 1);
         gari__mutex_lock(&worker.lock);
