@@ -4,17 +4,18 @@
 #include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "concurrency/lock.h"
+#include "concurrency/look.h"
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "concurrency/thread.h"
 
 char gari__grace_token;
+uint64_t gari__grace_begun;
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t asked;  /* the thread waits here for a ticket to serve */
     pthread_cond_t passed; /* others wait here for a ticket to pass */
-    uint64_t started;      /* grace periods begun; under the lock */
     uint64_t wanted;       /* the highest ticket asked for; under the lock */
     uint64_t completed;    /* written under the lock, read without */
     bool driving;          /* somebody is inside gari__grace_synchronize */
@@ -46,11 +47,20 @@ static void complete(uint64_t number)
         gari__store_release(&grace.completed, number);
 }
 
+/* The lock is held. The number of a grace period that begins now. */
+static uint64_t begin_next(void)
+{
+    uint64_t number = gari__load_relaxed(&gari__grace_begun) + 1;
+    /* Release: pairs with gari__reader_rest. */
+    gari__store_release(&gari__grace_begun, number);
+    return number;
+}
+
 /* Runs one grace period. Called and returns with the lock held. */
 static void drive(void)
 {
     grace.driving = true;
-    uint64_t number = ++grace.started;
+    uint64_t number = begin_next();
     gari__mutex_unlock(&grace.lock);
 
     uint64_t begin = gari__now_ns();
@@ -68,7 +78,7 @@ static void drive(void)
 uint64_t gari__grace_begin(void)
 {
     gari__mutex_lock(&grace.lock);
-    uint64_t number = ++grace.started;
+    uint64_t number = begin_next();
     gari__mutex_unlock(&grace.lock);
     return number;
 }
@@ -101,9 +111,9 @@ void gari__grace_ask(uint64_t ticket)
 uint64_t gari__grace_note(void)
 {
     /* The lock orders what the caller did before against the beginning of the grace period: who begins
-     * one raises `started` under it. */
+     * one counts up under it. */
     gari__mutex_lock(&grace.lock);
-    uint64_t ticket = grace.started + 1;
+    uint64_t ticket = gari__grace_begun + 1;
     gari__mutex_unlock(&grace.lock);
     return ticket;
 }
@@ -111,7 +121,7 @@ uint64_t gari__grace_note(void)
 uint64_t gari__grace_ticket(void)
 {
     gari__mutex_lock(&grace.lock);
-    uint64_t ticket = grace.started + 1;
+    uint64_t ticket = gari__grace_begun + 1;
     ask(ticket);
     gari__mutex_unlock(&grace.lock);
     return ticket;
@@ -124,6 +134,7 @@ bool gari__grace_passed(uint64_t ticket)
 
 bool gari__grace_wait(uint64_t ticket, uint64_t timeout_ns)
 {
+    gari__reader_rest();
     uint64_t until = timeout_ns ? gari__now_ns() + timeout_ns : 0;
     gari__mutex_lock(&grace.lock);
     if (grace.completed < ticket)

@@ -22,9 +22,13 @@ uint64_t gari__grace_ticket(void);
 uint64_t gari__grace_note(void);
 void gari__grace_ask(uint64_t ticket);
 
-/* For looks: a grace period begins now, and is over. In between there may be others. */
+/* For looks: a grace period begins now, and is over. In between there may be others. Its number is also the ticket of
+ * whatever its caller has done before. */
 uint64_t gari__grace_begin(void);
 void gari__grace_end(uint64_t number);
+
+/* How many have begun: the number of the last one. Atomically. */
+extern uint64_t gari__grace_begun;
 
 /* Whether the ticket's grace period is over (acquire: pairs with the end of the wait, so that what
  * readers did in their sections happened before). */

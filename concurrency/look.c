@@ -15,13 +15,21 @@
 /* A grace period that is held up for so long is liburcu's. */
 #define PATIENCE_NS 1000000u
 
-/* Of each thread that has had a section: its word in liburcu, which counts its open sections in the low
- * half. liburcu gives the words of threads that are gone to others and never unmaps them. Atomically;
- * filled from the front, never emptied. */
-static unsigned long *readers[READERS];
+/* Of each thread that has had a section. liburcu gives the words of threads that are gone to others and never
+ * unmaps them. Filled from the front, never emptied. */
+static struct reader {
+    unsigned long *word; /* liburcu's, which counts its open sections in the low half; atomically */
+    /* Whether it rests; and above that which grace period had begun when it last did so. Written by the thread that
+     * has the word; atomically. */
+    uint64_t rest;
+} __attribute__((aligned(64))) readers[READERS];
+#define RESTING 1u
+#define REST_SHIFT 1
+
 static bool blind; /* no looks are possible; atomically */
 
 __thread const void *gari__reader = &blind;
+static __thread struct reader *mine; /* or NULL */
 
 static struct {
     pthread_mutex_t lock;
@@ -37,6 +45,44 @@ static struct {
  * liburcu's other locks and all of gari's. */
 static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
 
+static bool is_open(unsigned long *reader)
+{
+    /* Acquire: pairs with the end of the section, which on x86 is a release as it is; elsewhere the
+     * second barrier makes it one. */
+    return gari__load_acquire(reader) & URCU_BP_GP_CTR_NEST_MASK;
+}
+
+static void full_barrier(void)
+{
+    static int anything;
+    (void)gari__exchange_seq_cst(&anything, 0);
+    cmm_smp_mb();
+}
+
+static struct reader *find_reader(unsigned long *word)
+{
+    for (unsigned i = 0; i < READERS; i++) {
+        unsigned long *there = gari__load_relaxed(&readers[i].word);
+        /* Before the first section: who has not seen it here after its barrier is seen by that section. */
+        if (!there && gari__cas_strong_acq_rel(&readers[i].word, &there, word))
+            return &readers[i];
+        if (there == word)
+            return &readers[i];
+    }
+    return NULL;
+}
+
+/* A section is about to begin. */
+static void begin_again(struct reader *reader)
+{
+    uint64_t rest = gari__load_relaxed(&reader->rest);
+    GARI_PERTURB_AT("rest.end");
+    if (!GARI_MUTANT(REST_FOREVER))
+        gari__store_release(&reader->rest, rest & ~(uint64_t)RESTING);
+    /* Either who looks sees this, or what he has done before is seen in the section. */
+    full_barrier();
+}
+
 struct urcu_bp_reader *gari__reader_list(void)
 {
     if (!URCU_TLS(urcu_bp_reader)) {
@@ -47,18 +93,31 @@ struct urcu_bp_reader *gari__reader_list(void)
     }
     struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
     /* The counter is the first thing there. */
-    unsigned long *mine = (unsigned long *)(void *)reader;
-    gari__reader = mine;
-    for (unsigned i = 0; i < READERS; i++) {
-        unsigned long *there = gari__load_relaxed(&readers[i]);
-        /* Before the first section: who has not seen it here after its barrier is seen by that section. */
-        if (!there && gari__cas_strong_acq_rel(&readers[i], &there, mine))
-            return reader;
-        if (there == mine)
-            return reader;
+    unsigned long *word = (unsigned long *)(void *)reader;
+    if (!mine || gari__load_relaxed(&mine->word) != word)
+        mine = find_reader(word);
+    if (mine) {
+        begin_again(mine);
+    } else {
+        gari__store_relaxed(&blind, true);
+        full_barrier();
     }
-    (void)gari__exchange_seq_cst(&blind, true);
+    gari__reader = word;
     return reader;
+}
+
+void gari__reader_rest(void)
+{
+    unsigned long *word = (unsigned long *)(void *)URCU_TLS(urcu_bp_reader);
+    if (!word || !mine || gari__load_relaxed(&mine->word) != word || is_open(word))
+        return;
+    gari__reader = &blind; /* the next section begins with gari__reader_list */
+    /* Acquire: pairs with the beginning of a grace period. What had been done before it is seen by sections from here
+     * on. */
+    uint64_t begun = gari__load_acquire(&gari__grace_begun);
+    GARI_PERTURB_AT("rest.say");
+    /* Release: pairs with all_have_rested. */
+    gari__store_release(&mine->rest, begun << REST_SHIFT | RESTING);
 }
 
 void gari__reader_check(void)
@@ -69,10 +128,9 @@ void gari__reader_check(void)
 
 bool gari__readers_barrier(void)
 {
-    static int anything;
     /* Where the system has no membarrier, liburcu's sections have barriers of their own. */
     if (!urcu_bp_has_sys_membarrier) {
-        (void)gari__exchange_seq_cst(&anything, 0);
+        full_barrier();
         return true;
     }
     return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) == 0;
@@ -83,11 +141,22 @@ bool gari__has_barrier(void)
     return urcu_bp_has_sys_membarrier;
 }
 
-static bool is_open(unsigned long *reader)
+/* Whether every reader rests, or has since the grace period of that number began. */
+static bool all_have_rested(uint64_t number)
 {
-    /* Acquire: pairs with the end of the section, which on x86 is a release as it is; elsewhere the
-     * second barrier makes it one. */
-    return gari__load_acquire(reader) & URCU_BP_GP_CTR_NEST_MASK;
+    full_barrier();
+    const unsigned long *own = (unsigned long *)(void *)URCU_TLS(urcu_bp_reader);
+    for (unsigned i = 0; i < READERS; i++) {
+        unsigned long *word = gari__load_acquire(&readers[i].word);
+        if (!word)
+            break;
+        GARI_PERTURB_AT("rest.look");
+        /* Acquire: pairs with gari__reader_rest, before which its sections had ended. */
+        uint64_t rest = gari__load_acquire(&readers[i].rest);
+        if (!(rest & RESTING) && rest >> REST_SHIFT < number && (word != own || is_open(word)))
+            return false;
+    }
+    return !gari__load_seq_cst(&blind);
 }
 
 /* A grace period begins. The lock is held. */
@@ -96,16 +165,18 @@ static bool begin(void)
     look.number = gari__grace_begin();
     look.asked = false;
     look.count = 0;
+    if (all_have_rested(look.number))
+        return true;
     if (!gari__readers_barrier()) {
         gari__store_relaxed(&blind, true);
         return false;
     }
     for (unsigned i = 0; i < READERS; i++) {
-        unsigned long *reader = gari__load_acquire(&readers[i]);
-        if (!reader)
+        unsigned long *word = gari__load_acquire(&readers[i].word);
+        if (!word)
             break;
-        if (is_open(reader))
-            look.open[look.count++] = reader;
+        if (is_open(word))
+            look.open[look.count++] = word;
     }
     if (look.count)
         look.begin_ns = gari__now_ns();
@@ -121,10 +192,22 @@ static void go_on(void)
     look.count = open;
 }
 
-bool gari__grace_look(uint64_t ticket)
+/* The ticket's grace period has been begun by who took it. */
+static bool is_over_without_a_look(uint64_t ticket)
 {
-    if (gari__grace_passed(ticket))
+    if (gari__load_acquire(&gari__grace_begun) < ticket || !all_have_rested(ticket))
+        return false;
+    gari__tsan_acquire(&gari__grace_token);
+    gari__grace_end(ticket);
+    return true;
+}
+
+bool gari__grace_look(uint64_t ticket, bool patient)
+{
+    if (gari__grace_passed(ticket) || is_over_without_a_look(ticket))
         return true;
+    if (patient && !gari__load_relaxed(&blind))
+        return false;
     if (gari__load_relaxed(&blind)) {
         gari__grace_ask(ticket);
         return false;
@@ -178,4 +261,7 @@ void gari__looks_after_fork(void)
 {
     gari__mutex_renew(&look.lock);
     look.number = 0;
+    for (unsigned i = 0; i < READERS && readers[i].word; i++)
+        if (&readers[i] != mine)
+            readers[i].rest |= RESTING;
 }

@@ -67,6 +67,7 @@ static const char *const names[] = {
     [GARI__MUTANT_NO_SWEEP_WAIT - 1] = "no-sweep-wait",
     [GARI__MUTANT_KEPT_BUSY - 1] = "kept-busy",
     [GARI__MUTANT_KEPT_NO_BARRIER - 1] = "kept-no-barrier",
+    [GARI__MUTANT_REST_FOREVER - 1] = "rest-forever",
     [GARI__MUTANTS - 1] = NULL,
 };
 

@@ -3,6 +3,7 @@
 #include "concurrency/fatal.h"
 #include "concurrency/fault.h"
 #include "concurrency/lock.h"
+#include "concurrency/look.h"
 #include "concurrency/rcu.h"
 
 #include <errno.h>
@@ -180,6 +181,7 @@ void gari__thread_detach(void)
     record->in_use = false;
     record->own = false;
     gari__mutex_unlock(&registry_lock);
+    gari__reader_rest(); /* perhaps for good */
 }
 
 static struct gari__thread_style style;

@@ -147,6 +147,8 @@ by_schedule raise-dead weakschedules after-commit
 
 by_chance kept-busy hot
 by_chance kept-no-barrier hot
+by_chance rest-forever graph
+by_chance rest-forever late
 by_chance weak-no-gate weakgets
 by_chance no-second-proof finalizers
 by_chance finalize-twice finalizers

@@ -361,7 +361,7 @@ Test(late, what_does_not_fit_does_not_make_a_slice_endless)
     struct gari__object_thread *self = gari__enter("the test");
     gari__limbo_seal();
     gari__grace_wait(gari__limbo_last_ticket(), 0);
-    assert_at_most(gari__limbo_free(self, SOME), SOME);
+    assert_at_most(gari__limbo_free(self, SOME, false), SOME);
     gari__leave(self);
     cr_assert(stats_now().objects_waiting > 0, "all of it in one slice");
     gari_decref(shared);

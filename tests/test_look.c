@@ -43,10 +43,10 @@ static void end_reader(struct reader *reader, pthread_t thread)
 Test(look, sees_at_once_that_nobody_is_in_a_section)
 {
     use_manual_mode();
-    cr_assert(gari__grace_look(gari__grace_note()));
+    cr_assert(gari__grace_look(gari__grace_note(), false));
     gari_read_begin();
     gari_read_end();
-    cr_assert(gari__grace_look(gari__grace_note()));
+    cr_assert(gari__grace_look(gari__grace_note(), false));
 }
 
 Test(look, waits_for_a_section_of_the_caller)
@@ -54,12 +54,12 @@ Test(look, waits_for_a_section_of_the_caller)
     use_manual_mode();
     gari_read_begin();
     uint64_t ticket = gari__grace_note();
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     gari_read_begin();
     gari_read_end();
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     gari_read_end();
-    cr_assert(gari__grace_look(ticket));
+    cr_assert(gari__grace_look(ticket, false));
 }
 
 Test(look, waits_for_a_section_of_another_thread)
@@ -69,9 +69,9 @@ Test(look, waits_for_a_section_of_another_thread)
     pthread_t thread = start_reader(&reader);
     uint64_t ticket = gari__grace_note();
     for (int i = 0; i < 3; i++)
-        cr_assert(!gari__grace_look(ticket));
+        cr_assert(!gari__grace_look(ticket, false));
     end_reader(&reader, thread);
-    cr_assert(gari__grace_look(ticket));
+    cr_assert(gari__grace_look(ticket, false));
 }
 
 Test(look, does_not_wait_for_a_section_that_began_later)
@@ -80,15 +80,15 @@ Test(look, does_not_wait_for_a_section_that_began_later)
     struct reader first, second;
     pthread_t one = start_reader(&first);
     uint64_t ticket = gari__grace_note();
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     pthread_t two = start_reader(&second);
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     end_reader(&first, one);
-    cr_assert(gari__grace_look(ticket));
+    cr_assert(gari__grace_look(ticket, false));
     uint64_t later = gari__grace_note();
-    cr_assert(!gari__grace_look(later));
+    cr_assert(!gari__grace_look(later, false));
     end_reader(&second, two);
-    cr_assert(gari__grace_look(later));
+    cr_assert(gari__grace_look(later, false));
 }
 
 /* The ticket was taken after the grace period that is under way began. */
@@ -98,11 +98,11 @@ Test(look, begins_another_for_a_later_ticket)
     struct reader reader;
     pthread_t thread = start_reader(&reader);
     uint64_t ticket = gari__grace_note();
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     uint64_t later = gari__grace_note();
     cr_assert(later > ticket);
     end_reader(&reader, thread);
-    while (!gari__grace_look(later))
+    while (!gari__grace_look(later, false))
         continue;
     cr_assert(gari__grace_passed(ticket));
 }
@@ -115,13 +115,178 @@ Test(look, does_not_go_on_with_one_that_another_has_ended)
     struct reader reader;
     pthread_t thread = start_reader(&reader);
     uint64_t ticket = gari__grace_note();
-    cr_assert(!gari__grace_look(ticket));
+    cr_assert(!gari__grace_look(ticket, false));
     gari__grace_end(gari__grace_begin());
     cr_assert(gari__grace_passed(ticket));
     uint64_t later = gari__grace_note();
-    cr_assert(!gari__grace_look(later));
+    cr_assert(!gari__grace_look(later, false));
     end_reader(&reader, thread);
-    cr_assert(gari__grace_look(later));
+    cr_assert(gari__grace_look(later, false));
+}
+
+/* What a thread does between the looks of the test. */
+enum deed { REST, READ, BEGIN, END, ALLOCATE, LEAVE };
+struct doer {
+    struct gate ready, done;
+    enum deed deed;
+};
+
+static void *do_deeds(void *arg)
+{
+    struct doer *doer = arg;
+    for (enum deed deed = READ; deed != LEAVE;) {
+        if (deed == READ || deed == BEGIN)
+            gari_read_begin();
+        if (deed == READ || deed == END)
+            gari_read_end();
+        if (deed == REST)
+            gari__reader_rest();
+        if (deed == ALLOCATE)
+            gari_decref(new_leaf(1));
+        gate_open(&doer->done);
+        gate_wait(&doer->ready);
+        doer->ready = (struct gate)GATE_CLOSED;
+        deed = doer->deed;
+    }
+    return NULL;
+}
+
+/* It has read already. */
+static pthread_t start_doer(struct doer *doer)
+{
+    *doer = (struct doer){.ready = GATE_CLOSED, .done = GATE_CLOSED};
+    pthread_t thread = start_thread(do_deeds, doer);
+    gate_wait(&doer->done);
+    return thread;
+}
+
+static void have_done(struct doer *doer, enum deed deed)
+{
+    doer->done = (struct gate)GATE_CLOSED;
+    doer->deed = deed;
+    gate_open(&doer->ready);
+    if (deed != LEAVE)
+        gate_wait(&doer->done);
+}
+
+static void end_doer(struct doer *doer, pthread_t thread)
+{
+    have_done(doer, LEAVE);
+    join_thread(thread);
+}
+
+Test(look, is_patient_with_readers_until_they_rest)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    uint64_t ticket = gari__grace_begin();
+    cr_assert(!gari__grace_look(ticket, true));
+    have_done(&doer, READ);
+    cr_assert(!gari__grace_look(ticket, true));
+    have_done(&doer, REST);
+    cr_assert(gari__grace_look(ticket, true));
+    /* It rests still. */
+    cr_assert(gari__grace_look(gari__grace_begin(), true));
+    end_doer(&doer, thread);
+}
+
+Test(look, asks_those_who_do_not_rest_if_it_is_not_patient)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    uint64_t ticket = gari__grace_begin();
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(gari__grace_look(ticket, false));
+    end_doer(&doer, thread);
+}
+
+Test(look, waits_for_a_section_that_began_after_a_rest)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    have_done(&doer, REST);
+    have_done(&doer, BEGIN);
+    uint64_t ticket = gari__grace_begin();
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(!gari__grace_look(ticket, false));
+    have_done(&doer, REST); /* in the section, which is none */
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(!gari__grace_look(ticket, false));
+    have_done(&doer, END);
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(gari__grace_look(ticket, false));
+    end_doer(&doer, thread);
+}
+
+/* The thread has rested since it began; the section that is open now sees what was dead before. */
+Test(look, goes_by_a_rest_that_is_over)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    uint64_t ticket = gari__grace_begin();
+    have_done(&doer, REST);
+    have_done(&doer, BEGIN);
+    uint64_t later = gari__grace_begin();
+    cr_assert(!gari__grace_look(later, true));
+    cr_assert(gari__grace_look(ticket, true));
+    cr_assert(!gari__grace_look(later, true));
+    cr_assert(!gari__grace_look(later, false));
+    have_done(&doer, END);
+    cr_assert(gari__grace_look(later, false));
+    end_doer(&doer, thread);
+}
+
+/* A ticket whose grace period nobody has begun is not over because nobody has rested since. */
+Test(look, begins_what_a_noted_ticket_waits_for)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    have_done(&doer, REST);
+    uint64_t ticket = gari__grace_note();
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(gari__grace_look(ticket, false));
+    cr_assert(!gari__grace_passed(gari__grace_note()));
+    end_doer(&doer, thread);
+}
+
+/* A thread that comes for memory rests, unless it is in a section. */
+Test(look, is_not_held_up_by_who_comes_for_memory)
+{
+    use_manual_mode();
+    struct doer doer;
+    pthread_t thread = start_doer(&doer);
+    have_done(&doer, BEGIN);
+    uint64_t ticket = gari__grace_begin();
+    have_done(&doer, ALLOCATE);
+    cr_assert(!gari__grace_look(ticket, true));
+    have_done(&doer, END);
+    cr_assert(!gari__grace_look(ticket, true));
+    while (!gari__grace_look(ticket, true))
+        have_done(&doer, ALLOCATE);
+    end_doer(&doer, thread);
+}
+
+/* A thread of gari's that is gone is in nobody's way, nor is the next one that gets what liburcu had for it. */
+Test(look, is_not_held_up_by_who_is_gone)
+{
+    use_manual_mode();
+    for (int i = 0; i < 3; i++) {
+        struct doer doer;
+        pthread_t thread = start_doer(&doer);
+        have_done(&doer, ALLOCATE);
+        have_done(&doer, BEGIN);
+        uint64_t ticket = gari__grace_begin();
+        cr_assert(!gari__grace_look(ticket, true));
+        have_done(&doer, END);
+        cr_assert(!gari__grace_look(ticket, true));
+        end_doer(&doer, thread);
+        cr_assert(gari__grace_look(ticket, true));
+    }
 }
 
 struct bulk {
@@ -179,7 +344,7 @@ static void *sections_without_end(void *arg)
 
 static bool looks_over(void *ticket)
 {
-    return gari__grace_look(*(uint64_t *)ticket);
+    return gari__grace_look(*(uint64_t *)ticket, false);
 }
 
 Test(look, is_over_though_a_thread_is_nearly_always_in_a_section, .timeout = 120)
@@ -208,7 +373,7 @@ Test(look, threads_come_and_go)
     use_manual_mode();
     for (size_t i = 0; i < SCALED(2000); i++)
         run_in_thread(one_section, NULL);
-    cr_assert(gari__grace_look(gari__grace_note()));
+    cr_assert(gari__grace_look(gari__grace_note(), false));
 }
 
 /* More than are looked at, at a time: from then on grace periods are liburcu's. */
@@ -248,7 +413,7 @@ Test(look, is_liburcus_where_there_are_too_many_threads, .timeout = 120,
     pthread_t thread = start_reader(&reader);
     uint64_t ticket = gari__grace_note();
     for (int i = 0; i < 3; i++)
-        cr_assert(!gari__grace_look(ticket));
+        cr_assert(!gari__grace_look(ticket, false));
     end_reader(&reader, thread);
     cr_assert(wait_until(looks_over, &ticket, 60));
     make_garbage_ring(&watched_type, 1000);

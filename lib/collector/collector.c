@@ -145,7 +145,7 @@ bool gari_step(size_t budget)
     if (slice == GARI__SLICE_IDLE && !more && gari__limbo_any()) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), gari__grace_has_thread() ? 1000000u : 0);
-        gari__limbo_free(self, budget);
+        gari__limbo_free(self, budget, false);
         more = gari__limbo_any();
     }
     bool by_hand = gari__finalizers_by_hand();

@@ -178,7 +178,7 @@ static void await_late(struct gari__object_thread *self)
     for (int round = 0; round < 2 && gari__limbo_any(); round++) {
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
-        while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+        while (gari__limbo_free(self, WHOLE_BUDGET, false) == 0)
             ;
     }
     while (gari__segments_return())
@@ -267,7 +267,7 @@ void gari__drive_tidy(struct gari__object_thread *self)
         }
         gari__limbo_seal();
         gari__grace_wait(gari__limbo_last_ticket(), 0);
-        while (gari__limbo_free(self, WHOLE_BUDGET) == 0)
+        while (gari__limbo_free(self, WHOLE_BUDGET, false) == 0)
             ;
     }
 }

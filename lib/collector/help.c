@@ -34,6 +34,8 @@
 #define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
 /* A thread puts what died late under way when it has allocated so much since the last time. */
 #define LATE_BYTES ((uint64_t)128 << 10)
+/* So often it looks at a grace period without more ado: once for each block that it takes slots from. */
+#define PATIENT_LOOKS 2u
 
 void gari__upcall_waited(uint64_t begin)
 {
@@ -101,7 +103,7 @@ static void wait_for_grace(uint64_t ticket, uint64_t debt)
         return;
     }
     uint64_t begin = gari__now_ns();
-    while (!gari__grace_look(ticket) && gari__now_ns() - begin < HELP_WAIT_NS)
+    while (!gari__grace_look(ticket, false) && gari__now_ns() - begin < HELP_WAIT_NS)
         sched_yield();
 }
 
@@ -255,7 +257,7 @@ static void seal_late(struct gari__object_thread *self)
 static void wait_alone(struct gari__object_thread *self)
 {
     uint64_t allocated = gari__load_relaxed(&self->heap.tally.allocated_bytes);
-    self->late_sealed = self->late_sealed && gari__limbo_under_way();
+    self->late_sealed = self->late_sealed && gari__limbo_next_ticket() != 0;
     bool held_up = self->late_sealed && allocated - self->late_mark >= MANUAL_LATE_BYTES;
     if (gari__in_section() || self->heap.thread.shared || gari__grace_has_thread() ||
         !(held_up || much_waits()))
@@ -264,15 +266,28 @@ static void wait_alone(struct gari__object_thread *self)
     self->late_mark = allocated;
     gari__limbo_seal();
     gari__grace_wait(gari__limbo_last_ticket(), 0);
-    gari__limbo_free(self, HELP_BUDGET);
+    gari__limbo_free(self, HELP_BUDGET, false);
+}
+
+/* Whether it is too early to interrupt others for a grace period: those who allocate soon say by themselves that they
+ * are in no section. */
+static bool is_patient(struct gari__object_thread *self)
+{
+    uint64_t ticket = gari__limbo_next_ticket();
+    if (ticket != self->awaited_ticket) {
+        self->awaited_ticket = ticket;
+        self->looks = 0;
+    }
+    return self->looks++ < PATIENT_LOOKS;
 }
 
 /* True: it has freed something. */
 static bool free_waiting(struct gari__object_thread *self, uint64_t begin)
 {
     size_t freed = 0, left;
+    bool patient = is_patient(self);
     do {
-        left = gari__limbo_free(self, LIMBO_PART);
+        left = gari__limbo_free(self, LIMBO_PART, patient);
         freed += LIMBO_PART - left;
     } while (left == 0 && freed < LIMBO_BUDGET && gari__now_ns() - begin < LIMBO_NS);
     return freed > 0;
@@ -289,6 +304,7 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
     bool late = is_late_due(self);
     if (late)
         seal_late(self);
+    gari__reader_rest();
     bool dying = self->pending || gari__waiting_any(GARI__DYING);
     if (!dying && !gari__limbo_any())
         return 0;

@@ -440,7 +440,8 @@ static bool wants_look(const struct gari__pass *pass)
 
 bool gari__proof_waits(const struct gari__pass *pass)
 {
-    return pass->phase == GARI__GRACE && !gari__grace_look(pass->ticket) && !wants_look(pass);
+    return pass->phase == GARI__GRACE && !gari__grace_look(pass->ticket, false) &&
+           !wants_look(pass);
 }
 
 size_t gari__phase_proof(struct gari__pass *pass, size_t budget)

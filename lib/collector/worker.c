@@ -1,6 +1,7 @@
 /* gari's background thread: what it does, when it sleeps, who wakes it and ends it. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
+#include "concurrency/look.h"
 #include "concurrency/perturb.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/crowd.h"
@@ -123,8 +124,8 @@ static uint64_t work(struct gari__object_thread *self)
         if (slice == GARI__SLICE_WAITS)
             gari__grace_wait(ticket, LIMBO_TICK_NS);
         pthread_mutex_lock(&hands);
-        much =
-            gari__limbo_any() && !is_tended() && gari__limbo_free(self, GARI__WORKER_BUDGET) == 0;
+        much = gari__limbo_any() && !is_tended() &&
+               gari__limbo_free(self, GARI__WORKER_BUDGET, false) == 0;
         pthread_mutex_unlock(&hands);
         (void)gari__segments_return();
     } while (!crowded && (slice == GARI__SLICE_WORKED || much));
@@ -159,6 +160,7 @@ static bool left_behind(void)
 
 static void sleep_for(uint64_t ns)
 {
+    gari__reader_rest();
     gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {

@@ -80,8 +80,9 @@ static void seal(void)
     batch->deferred = limbo.deferred;
     limbo.deferred = NULL;
     GARI_PERTURB_AT("reap.retire");
-    /* Everything in the batch had reached zero, and been let go of, before this. */
-    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_note();
+    /* Everything in the batch had reached zero, and been let go of, before this. The grace period begins at once, so that
+     * threads which come to rest from here on need not be asked. */
+    batch->ticket = GARI_MUTANT(NO_REUSE_GRACE) ? 0 : gari__grace_begin();
     gari__store_relaxed(&limbo.last_ticket, batch->ticket);
     note_next();
 }
@@ -260,11 +261,11 @@ static size_t free_ripe(struct gari__object_thread *self, struct gari__block *bl
     return budget;
 }
 
-size_t gari__limbo_free(struct gari__object_thread *self, size_t budget)
+size_t gari__limbo_free(struct gari__object_thread *self, size_t budget, bool patient)
 {
     uint64_t ticket = gari__load_relaxed(&limbo.next_ticket);
     if (ticket)
-        gari__grace_look(ticket);
+        gari__grace_look(ticket, patient);
     while (budget > 0 && gari__mutex_trylock(&limbo.lock)) {
         ripen();
         struct deferred *call = limbo.ripe_deferred;
@@ -327,15 +328,15 @@ static struct gari__limbo_stats waiting_now(void)
     return now;
 }
 
-bool gari__limbo_under_way(void)
-{
-    return gari__load_relaxed(&limbo.next_ticket) != 0;
-}
-
 bool gari__limbo_any(void)
 {
     return gari__waiting_any(GARI__LIMBO) || gari__waiting_any(GARI__RIPE) ||
            gari__load_relaxed(&limbo.deferred_count) || waiting_now().objects;
+}
+
+uint64_t gari__limbo_next_ticket(void)
+{
+    return gari__load_relaxed(&limbo.next_ticket);
 }
 
 uint64_t gari__limbo_last_ticket(void)

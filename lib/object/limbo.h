@@ -31,11 +31,12 @@ void gari__limbo_seal(void);
 bool gari__limbo_seal_idle(void);
 
 /* Frees up to `budget` objects of ripe batches and runs ripe deferred calls. Outside of gari's
- * sections. Returns the budget that is left: more than 0 when nothing is ripe. */
-size_t gari__limbo_free(struct gari__object_thread *self, size_t budget);
+ * sections. Returns the budget that is left: more than 0 when nothing is ripe. `patient`: it looks for the
+ * grace period only in a way that interrupts nobody. */
+size_t gari__limbo_free(struct gari__object_thread *self, size_t budget, bool patient);
 
-/* Whether a sealed batch waits for its grace period (a hint). */
-bool gari__limbo_under_way(void);
+/* What the oldest sealed batch waits for, or 0 (a hint). */
+uint64_t gari__limbo_next_ticket(void);
 
 /* Whether anything waits in limbo, ripe or not. */
 bool gari__limbo_any(void);

@@ -94,6 +94,8 @@ struct gari__object_thread {
     bool after_grace;  /* it has died of what a grace period has set free */
     /* Bytes allocated when a batch for such was last sealed, and the ticket that it had. */
     uint64_t late_mark, late_ticket;
+    uint64_t awaited_ticket; /* of the batch in limbo that it has last looked for, */
+    unsigned looks;          /* and how often it has */
 
     uint64_t help_mark; /* bytes allocated when this thread last did a slice of a collection */
 

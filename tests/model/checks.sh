@@ -185,6 +185,14 @@ for macro in BUSY NO_BARRIER END_RELAXED NOT_TOLD LOOKED_BEFORE GIVEN_AND_KEPT; 
     mutant short "kept-$(echo $macro | tr 'A-Z_' 'a-z-')" kept.pml "-DOPERATIONS=3 -DM_KEPT_$macro"
 done
 
+# ---- Readers that rest, and who looks whether all have --------------------------------------------------
+
+holds short rest/3-operations rest.pml "-DOPERATIONS=3 -DROUNDS=2"
+holds full  rest/5-operations rest.pml "-DOPERATIONS=5 -DROUNDS=3"
+for macro in NO_BARRIER FOREVER IN_SECTION NUMBER_AHEAD BEGUN_BEFORE OLD_NUMBER; do
+    mutant short "rest-$(echo $macro | tr 'A-Z_' 'a-z-')" rest.pml "-DOPERATIONS=3 -DROUNDS=2 -DM_REST_$macro"
+done
+
 # ---- Late death: what hangs on a dead root is freed without a count ---------------------------------
 
 holds short late/tracked   late.pml "-DM=2"
