@@ -4,7 +4,6 @@
 #include "concurrency/cancel.h"
 #include "concurrency/clock.h"
 #include "concurrency/lock.h"
-#include "concurrency/look.h"
 #include "concurrency/perturb.h"
 #include "concurrency/rcu.h"
 #include "concurrency/thread.h"
@@ -134,7 +133,6 @@ bool gari__grace_passed(uint64_t ticket)
 
 bool gari__grace_wait(uint64_t ticket, uint64_t timeout_ns)
 {
-    gari__reader_rest();
     uint64_t until = timeout_ns ? gari__now_ns() + timeout_ns : 0;
     gari__mutex_lock(&grace.lock);
     if (grace.completed < ticket)

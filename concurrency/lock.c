@@ -1,6 +1,7 @@
 #include "concurrency/lock.h"
 
 #include "concurrency/cancel.h"
+#include "concurrency/look.h"
 
 #include <errno.h>
 
@@ -56,6 +57,7 @@ static void come_back(pthread_mutex_t *lock)
 
 void gari__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
+    gari__reader_rest();
     int before = gari__cancel_off();
     pthread_cond_wait(cond, lock);
     gari__cancel_restore(before);
@@ -65,6 +67,7 @@ void gari__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 bool gari__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t at_ns)
 {
     struct timespec until = {(time_t)(at_ns / 1000000000u), (long)(at_ns % 1000000000u)};
+    gari__reader_rest();
     int before = gari__cancel_off();
     bool in_time = pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
     gari__cancel_restore(before);
@@ -74,6 +77,7 @@ bool gari__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t
 
 void gari__sleep_ns(long ns)
 {
+    gari__reader_rest();
     struct timespec moment = {0, ns};
     int before = gari__cancel_off();
     nanosleep(&moment, NULL);

@@ -35,7 +35,8 @@ static struct {
     pthread_mutex_t lock;
     uint64_t number; /* of the grace period that is under way, or 0 */
     uint64_t begin_ns;
-    bool asked; /* liburcu's has been asked for */
+    bool asked;  /* liburcu's has been asked for */
+    bool rested; /* everybody was found to rest */
     unsigned count;
     unsigned long *open[READERS]; /* who has not yet been seen outside of sections */
 } look = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -52,11 +53,19 @@ static bool is_open(unsigned long *reader)
     return gari__load_acquire(reader) & URCU_BP_GP_CTR_NEST_MASK;
 }
 
+/* With that store in front. (Where a sequentially consistent exchange is no full barrier liburcu's is.) */
+static void store_and_barrier(uint64_t *place, uint64_t value)
+{
+    (void)gari__exchange_seq_cst(place, value);
+#ifndef __x86_64__
+    cmm_smp_mb();
+#endif
+}
+
 static void full_barrier(void)
 {
-    static int anything;
-    (void)gari__exchange_seq_cst(&anything, 0);
-    cmm_smp_mb();
+    uint64_t anything;
+    store_and_barrier(&anything, 0);
 }
 
 static struct reader *find_reader(unsigned long *word)
@@ -78,9 +87,9 @@ static void begin_again(struct reader *reader)
     uint64_t rest = gari__load_relaxed(&reader->rest);
     GARI_PERTURB_AT("rest.end");
     if (!GARI_MUTANT(REST_FOREVER))
-        gari__store_release(&reader->rest, rest & ~(uint64_t)RESTING);
+        rest &= ~(uint64_t)RESTING;
     /* Either who looks sees this, or what he has done before is seen in the section. */
-    full_barrier();
+    store_and_barrier(&reader->rest, rest);
 }
 
 struct urcu_bp_reader *gari__reader_list(void)
@@ -109,9 +118,11 @@ struct urcu_bp_reader *gari__reader_list(void)
 void gari__reader_rest(void)
 {
     unsigned long *word = (unsigned long *)(void *)URCU_TLS(urcu_bp_reader);
-    if (!word || !mine || gari__load_relaxed(&mine->word) != word || is_open(word))
+    if (word && is_open(word))
         return;
     gari__reader = &blind; /* the next section begins with gari__reader_list */
+    if (!word || !mine || gari__load_relaxed(&mine->word) != word)
+        return;
     /* Acquire: pairs with the beginning of a grace period. What had been done before it is seen by sections from here
      * on. */
     uint64_t begun = gari__load_acquire(&gari__grace_begun);
@@ -165,7 +176,8 @@ static bool begin(void)
     look.number = gari__grace_begin();
     look.asked = false;
     look.count = 0;
-    if (all_have_rested(look.number))
+    look.rested = all_have_rested(look.number);
+    if (look.rested)
         return true;
     if (!gari__readers_barrier()) {
         gari__store_relaxed(&blind, true);
@@ -226,7 +238,7 @@ bool gari__grace_look(uint64_t ticket, bool patient)
     sees = sees && !gari__load_seq_cst(&blind);
     bool over = sees && (look.count == 0 || GARI_MUTANT(NO_GRACE));
 #ifndef __x86_64__
-    over = over && gari__readers_barrier();
+    over = over && (look.rested || gari__readers_barrier());
 #endif
     if (over) {
         gari__tsan_acquire(&gari__grace_token);

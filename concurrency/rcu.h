@@ -82,9 +82,13 @@ static inline void gari__section_prepare(void)
     gari__section_end();
 }
 
+/* Unlike urcu_bp_read_ongoing it leaves a thread that liburcu does not know as it is: only gari__reader_list gives it
+ * something, perhaps what it had before, by which gari__reader would take it to be listed. */
 static inline bool gari__in_section(void)
 {
-    return urcu_bp_read_ongoing() != 0;
+    /* The counter is the first thing there, and the thread's own. */
+    const unsigned long *word = (const unsigned long *)(const void *)URCU_TLS(urcu_bp_reader);
+    return word && (*word & URCU_BP_GP_CTR_NEST_MASK) != 0;
 }
 
 #endif

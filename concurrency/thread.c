@@ -172,8 +172,10 @@ void gari__thread_is_own(void)
 void gari__thread_detach(void)
 {
     struct gari__thread *record = gari__self;
-    if (!record)
+    if (!record) {
+        gari__reader_rest();
         return;
+    }
     layout.detach(record);
     gari__self = NULL;
     pthread_setspecific(exit_key, NULL);

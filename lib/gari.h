@@ -633,7 +633,7 @@ typedef struct gari_stats {
     uint64_t bytes_waiting;      /* its size */
     uint64_t heap_bytes;         /* taken from the system and in use, all in */
     uint64_t heap_peak_bytes;    /* the most it has been */
-    uint64_t grace_periods;      /* waited for */
+    uint64_t grace_periods;      /* that are over */
     uint64_t grace_longest_ns;   /* the longest of them */
     uint64_t longest_wait_ns;    /* the longest time that gari held up a thread in a call other than
                                    gari_collect, gari_step and gari_shutdown, beyond its fast path */

@@ -289,6 +289,71 @@ Test(look, is_not_held_up_by_who_is_gone)
     }
 }
 
+/* At the end of a thread liburcu may have forgotten it before the program has: here a destructor that comes after
+ * liburcu's and before gari's, in which another thread gets what liburcu had for this one, and leaves it resting. */
+static pthread_key_t late_key;
+static struct reader late_reader;
+static void (*late_call)(void);
+
+static void *allocate_and_read(void *unused)
+{
+    (void)unused;
+    gari_decref(new_leaf(1));
+    gari_read_begin();
+    gari_read_end();
+    return NULL;
+}
+
+static void read_late(void *unused)
+{
+    (void)unused;
+    join_thread(start_thread(allocate_and_read, NULL));
+    late_call();
+    stay_in_section(&late_reader);
+}
+
+static void *read_and_end(void *unused)
+{
+    (void)unused;
+    cr_assert(pthread_setspecific(late_key, &late_key) == 0);
+    return allocate_and_read(NULL);
+}
+
+static void step_once(void)
+{
+    gari_step(1);
+}
+
+static void freeze_all(void)
+{
+    gari_freeze();
+}
+
+static void look_past_the_end_of_a_thread(void (*call)(void))
+{
+    late_call = call;
+    cr_assert(pthread_key_create(&late_key, read_late) == 0); /* before gari's */
+    use_manual_mode();
+    late_reader = (struct reader){.in = GATE_CLOSED, .out = GATE_CLOSED};
+    pthread_t thread = start_thread(read_and_end, NULL);
+    gate_wait(&late_reader.in);
+    uint64_t ticket = gari__grace_begin();
+    cr_assert(!gari__grace_look(ticket, true));
+    cr_assert(!gari__grace_look(ticket, false));
+    end_reader(&late_reader, thread);
+    cr_assert(gari__grace_look(ticket, false));
+}
+
+Test(look, sees_a_section_that_follows_a_step_at_the_end_of_a_thread)
+{
+    look_past_the_end_of_a_thread(step_once);
+}
+
+Test(look, sees_a_section_that_follows_a_freeze_at_the_end_of_a_thread)
+{
+    look_past_the_end_of_a_thread(freeze_all);
+}
+
 struct bulk {
     gari_object header;
     gari_ref any;

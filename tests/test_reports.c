@@ -263,6 +263,38 @@ static bool has_entered(void *arg)
     return atomic_load(&entered);
 }
 
+/* Of collections that find nothing to be looked at, which those begin who allocate: none is left begun when they
+ * have other things to do. */
+static bool all_have_stopped(void *unused)
+{
+    (void)unused;
+    return seen_count > 0 && seen_count % 2 == 0;
+}
+
+static void *make_objects(void *unused)
+{
+    (void)unused;
+    struct node *last = NULL;
+    for (int i = 0; i < 30000; i++) {
+        struct node *node = new_node(&watched_type, i);
+        gari_init(&node->next, last);
+        last = node;
+    }
+    cr_assert(wait_until(all_have_stopped, NULL, 20), "after %d reports", seen_count);
+    gari_decref(last);
+    return NULL;
+}
+
+Test(reports, come_of_every_stop_though_there_is_nothing_to_collect)
+{
+    use_mode(GARI_MODE_BACKGROUND);
+    assert_equal(gari_callback_add(record, NULL), 0);
+    for (int i = 0; i < 5; i++)
+        make_objects(NULL);
+    cr_assert(gari_callback_remove(record, NULL));
+    assert_nothing_left();
+}
+
 Test(reports, do_not_run_any_more_once_they_are_removed)
 {
     use_manual_mode();

@@ -102,6 +102,8 @@ enum gari__slice gari__drive_slice(struct gari__object_thread *self, size_t budg
             due = -1;
         if (due >= 0) {
             struct gari__pass *pass = gari__schedule_begin(due, whole, asked);
+            /* Also if nothing more is done for now: see step. */
+            (void)gari__exchange_seq_cst(&gari__collector.open, true);
             pass->asked = asked;
             pass->paced = paced;
             pass->announced = gari__events_start(due, asked);

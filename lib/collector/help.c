@@ -278,7 +278,7 @@ static bool is_patient(struct gari__object_thread *self)
         self->awaited_ticket = ticket;
         self->looks = 0;
     }
-    return self->looks++ < PATIENT_LOOKS;
+    return self->looks++ < PATIENT_LOOKS && !much_waits();
 }
 
 /* True: it has freed something. */
@@ -297,8 +297,10 @@ uint64_t gari__upcall_refill(struct gari__object_thread *self)
 {
     gari__worker_ensure("gari_new");
     gari__finalizers_retry();
-    if (!may_help(self) || self->never_help)
+    if (!may_help(self) || self->never_help) {
+        gari__reader_rest();
         return 0;
+    }
     if (gari__collector.mode == GARI_MODE_INLINE || !gari__worker_exists())
         gari__kept_tick(self, true);
     bool late = is_late_due(self);

@@ -1,7 +1,6 @@
 /* gari's background thread: what it does, when it sleeps, who wakes it and ends it. */
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
-#include "concurrency/look.h"
 #include "concurrency/perturb.h"
 #include "lib/collector/collector.h"
 #include "lib/collector/crowd.h"
@@ -160,7 +159,6 @@ static bool left_behind(void)
 
 static void sleep_for(uint64_t ns)
 {
-    gari__reader_rest();
     gari__mutex_lock(&worker.lock);
     gari__store_relaxed(&worker.asleep, true);
     if (ns == UINT64_MAX) {
