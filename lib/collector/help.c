@@ -28,9 +28,9 @@
 #define LIMBO_NS 40000u
 #define HELP_EVERY 16
 #define HELP_WAIT_NS 20000u
-/* In manual mode allocation drives a grace period when so much waits for one. */
-#define MANUAL_LIMBO_BYTES ((uint64_t)4 << 20)
-#define MANUAL_LIMBO_DEFERRED 4096u
+/* With so much waiting nobody is patient; and in manual mode allocation drives the grace period. */
+#define MUCH_LIMBO_BYTES ((uint64_t)4 << 20)
+#define MUCH_LIMBO_DEFERRED 4096u
 #define MANUAL_LATE_BYTES ((uint64_t)4 << 20)
 /* A thread puts what died late under way when it has allocated so much since the last time. */
 #define LATE_BYTES ((uint64_t)128 << 10)
@@ -223,7 +223,7 @@ void gari__upcall_allocated(struct gari__object_thread *self)
 static bool much_waits(void)
 {
     struct gari__limbo_stats waiting = gari__limbo_read_stats();
-    return waiting.bytes > MANUAL_LIMBO_BYTES || waiting.deferred > MANUAL_LIMBO_DEFERRED;
+    return waiting.bytes > MUCH_LIMBO_BYTES || waiting.deferred > MUCH_LIMBO_DEFERRED;
 }
 
 /* Without knowing how much hangs on what waits: so much has been allocated since. */
