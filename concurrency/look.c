@@ -53,7 +53,9 @@ static bool is_open(unsigned long *reader)
     return gari__load_acquire(reader) & URCU_BP_GP_CTR_NEST_MASK;
 }
 
-/* With that store in front. (Where a sequentially consistent exchange is no full barrier liburcu's is.) */
+/* With that store in front. The exchange is a full barrier on x86-64; elsewhere loads may come before its store, and
+ * liburcu's, as in its own sections, is one. ThreadSanitizer sees the exchange, and needs no more: what the two sides
+ * hand over goes by the acquire and release of `rest` and `blind`. */
 static void store_and_barrier(uint64_t *place, uint64_t value)
 {
     (void)gari__exchange_seq_cst(place, value);
@@ -218,13 +220,11 @@ bool gari__grace_look(uint64_t ticket, bool patient)
 {
     if (gari__grace_passed(ticket) || is_over_without_a_look(ticket))
         return true;
-    if (patient && !gari__load_relaxed(&blind))
-        return false;
     if (gari__load_relaxed(&blind)) {
         gari__grace_ask(ticket);
         return false;
     }
-    if (!gari__mutex_trylock(&look.lock))
+    if (patient || !gari__mutex_trylock(&look.lock))
         return false;
     bool sees = true;
     /* Another one, that began later, may have ended it. What is held up then, and what has been asked for, is a
