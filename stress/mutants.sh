@@ -81,7 +81,7 @@ by_chance() { # MUTANT PROGRAM
     is_mine || return
     # shellcheck disable=SC2086
     program=$(path_of "$2" $programs) || exit 2
-    for seed in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    for seed in $(seq 24); do
         # Two seconds of work; who hangs has noticed.
         timeout 20 "$program" --mutant "$1" --seed "$seed" --perturb 50 \
             --seconds 2 >"$log" 2>&1

@@ -60,6 +60,13 @@ static inline struct gari__kept *gari__kept_find(struct gari__keeping *keeping,
 /* From here to the end the table is the calling thread's alone, if this returns true. */
 static inline bool gari__kept_begin(struct gari__keeping *keeping)
 {
+    if (GARI_MUTANT(KEPT_NO_BARRIER)) {
+        /* What a processor may do where no barrier passes, on purpose: its store waits, and it looks first. */
+        bool free = !gari__load_acquire(&keeping->barred);
+        GARI_PERTURB_POINT();
+        gari__store_relaxed(&keeping->busy, true);
+        return free;
+    }
     gari__store_relaxed(&keeping->busy, true);
     GARI_PERTURB_AT("kept.busy");
     /* Not to be reordered by the compiler; by the processor it may be, as far as the barrier lets it that who bars
