@@ -68,6 +68,7 @@ static const char *const names[] = {
     [GARI__MUTANT_KEPT_BUSY - 1] = "kept-busy",
     [GARI__MUTANT_KEPT_NO_BARRIER - 1] = "kept-no-barrier",
     [GARI__MUTANT_REST_FOREVER - 1] = "rest-forever",
+    [GARI__MUTANT_AGAIN_BLINDLY - 1] = "again-blindly",
     [GARI__MUTANTS - 1] = NULL,
 };
 

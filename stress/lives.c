@@ -172,6 +172,29 @@ static void in_order(void)
     }
 }
 
+/* Of a thread that gari knows. */
+static void *drop_second(void *arg)
+{
+    struct part *part = arg;
+    gari_decref(gari_incref(part));
+    gari_decref(part);
+    return NULL;
+}
+
+/* A decref sees that its object is a candidate, which a collection then takes away. */
+static void seen_before(void)
+{
+    struct part *part = make(&part_type);
+    gari_store(&part->next, part);
+    gari__hold(GARI__STEP_AGAIN);
+    pthread_t thread = start(drop_second, part);
+    await(GARI__STEP_AGAIN);
+    gari_collect(2);
+    gari__let_go(GARI__STEP_AGAIN);
+    pthread_join(thread, NULL);
+    all_is_collected();
+}
+
 /* Two give back a reference; the second finds the flag, and the first is what brings the bit. */
 static void two_at_once(void)
 {
@@ -405,6 +428,7 @@ static const struct schedule schedules[] = {
     {"move", move},
     {"clear first", clear_first},
     {"in order", in_order},
+    {"seen before", seen_before},
     {"two at once", two_at_once},
     {"fork between", fork_between},
     {"fork after", fork_after},

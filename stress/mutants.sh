@@ -118,6 +118,7 @@ by_schedule late-clear lives "clear first"
 by_schedule late-flag lives "clear first"
 by_schedule bit-first lives "in order"
 by_schedule list-first lives "in order"
+by_schedule again-blindly lives "seen before"
 by_schedule no-bit-in-child lives "fork between"
 
 by_schedule stamp-unseen seedschedules "born later"

@@ -145,6 +145,23 @@ static __attribute__((noinline)) void give_back(gari_object *object,
     gari__leave(self);
 }
 
+/* The same for a candidate that somebody else holds too: nobody looks at it again for this, for the flag says that
+ * it will be looked at. A compare-and-swap, because that has to be so still. False: it is not. */
+static GARI__INLINE bool give_back_again(gari_object *object, uint64_t word)
+{
+    const uint64_t seen = GARI__CANDIDATE | GARI__SHARED | GARI__IMMORTAL;
+    if ((word & seen) != (GARI__CANDIDATE | GARI__SHARED) || gari__count_of(word) <= 1)
+        return false;
+    gari__checked_object(object, "gari_decref");
+    GARI_PERTURB_STEP(AGAIN);
+    if (GARI_MUTANT(AGAIN_BLINDLY))
+        (void)gari__fetch_sub_acq_rel(gari__word_of(object), GARI__COUNT_ONE);
+    else if (!gari__cas_strong_acq_rel(gari__word_of(object), &word, word - GARI__COUNT_ONE))
+        return false;
+    gari__checked_owned(object, "gari_decref");
+    return true;
+}
+
 static __attribute__((noinline)) void give_back_slowly(gari_object *object)
 {
     struct gari__object_thread *self = gari__enter("gari_decref");
@@ -166,10 +183,13 @@ void gari_decref(gari_object *object)
         return;
     }
     uint64_t word = gari__load_relaxed(gari__word_of(object));
-    if (gari__likely(!(word & GARI__HOT)))
-        give_back(object, self, word);
-    else if (self->heap.thread.leaves_slowly || !gari__kept_give_again(self, object, word))
+    bool slowly = self->heap.thread.leaves_slowly;
+    if (gari__likely(!(word & GARI__HOT))) {
+        if (gari__unlikely(slowly) || !give_back_again(object, word))
+            give_back(object, self, word);
+    } else if (slowly || !gari__kept_give_again(self, object, word)) {
         give_back_slowly(object);
+    }
 }
 
 size_t gari_getrefcount(const gari_object *object)

@@ -72,12 +72,17 @@ byte proving;
 #define WHOLE 1
 
 /* A decref that finds the flag, in the word that it has counted down, need do nothing. */
+#ifdef M_DECREF_LOOKS_FIRST
+#define LOOKED_AT y
+#else
+#define LOOKED_AT (flag & BIT(old[m]))
+#endif
 #ifdef M_DECREF_NO_CANDIDATE
 #define SUSPECT_DROPPED(m)
 #else
 #define SUSPECT_DROPPED(m) \
     if \
-    :: old[m] && cnt[old[m]] > 0 && !(flag & BIT(old[m])) -> d_step { sus[m] = old[m]; old[m] = 0 } goto suspect \
+    :: old[m] && cnt[old[m]] > 0 && !LOOKED_AT -> d_step { sus[m] = old[m]; old[m] = 0 } goto suspect \
     :: else \
     fi
 #endif

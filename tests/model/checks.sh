@@ -143,6 +143,7 @@ candidates_mutant() { # NAME MACRO [DEFINES]
     mutant short "candidates-$1" candidates.pml "${3:-$few} -D$2"
 }
 candidates_mutant none-by-decref    M_DECREF_NO_CANDIDATE
+candidates_mutant decref-looks-first M_DECREF_LOOKS_FIRST
 candidates_mutant none-by-move      M_MOVE_NO_CANDIDATE
 candidates_mutant bit-first         M_BIT_FIRST
 candidates_mutant section-ends-first M_SECTION_ENDS_FIRST

@@ -16,6 +16,11 @@ byte spent[M];
 #define MAY_STAMP
 #define STAMP(m)
 #endif
+#ifdef M_DECREF_LOOKS_FIRST
+#define LOOK_IS_OVER y = 0;
+#else
+#define LOOK_IS_OVER
+#endif
 #ifndef SUSPECT_DROPPED
 #define SUSPECT_DROPPED(m)
 #define SUSPECT_MOVED(m, y)
@@ -131,9 +136,14 @@ end:
             insec = insec | BIT(m);
             SPEND
         }
+#ifdef M_DECREF_LOOKS_FIRST
+        d_step { y = flag & BIT(old[m]) }
+    };
+    atomic {
+#endif
         d_step { down(old[m]) }
         SUSPECT_DROPPED(m);
-        d_step { old[m] = 0; section_end(m) }
+        d_step { old[m] = 0; LOOK_IS_OVER section_end(m) }
     }
 #ifdef TWO_REGISTERS
     :: atomic { own2[m] && !own[m] -> d_step { own[m] = own2[m]; own2[m] = 0 } }
