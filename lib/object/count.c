@@ -145,12 +145,12 @@ static __attribute__((noinline)) void give_back(gari_object *object,
     gari__leave(self);
 }
 
-/* The same for a candidate that somebody else holds too: nobody looks at it again for this, for the flag says that
- * it will be looked at. A compare-and-swap, because that has to be so still. False: it is not. */
+/* The same for what somebody else holds too, and is a candidate already, or can be none: nobody looks at it again
+ * for this. A compare-and-swap, because all that has to be so still. False: it is not. */
 static GARI__INLINE bool give_back_again(gari_object *object, uint64_t word)
 {
-    const uint64_t seen = GARI__CANDIDATE | GARI__SHARED | GARI__IMMORTAL;
-    if ((word & seen) != (GARI__CANDIDATE | GARI__SHARED) || gari__count_of(word) <= 1)
+    if ((word & (GARI__SHARED | GARI__IMMORTAL)) != GARI__SHARED ||
+        !(word & (GARI__CANDIDATE | GARI__LEAF)) || gari__count_of(word) <= 1)
         return false;
     gari__checked_object(object, "gari_decref");
     GARI_PERTURB_STEP(AGAIN);
