@@ -95,7 +95,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "containers changed while they are audited");
+    stress_begin(argc, argv, 3, "containers changed while they are audited");
     struct stress_worker first = {.random = stress.seed | 1};
     for (int i = 0; i < 2; i++)
         lists[i] = stress_new(gari_list_new());

@@ -107,7 +107,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "many who collect at once");
+    stress_begin(argc, argv, 3, "many who collect at once");
     stress_run(stress.threads < 2 ? 2 : stress.threads, work);
     gari__fetch_add_relaxed(&found, gari_collect(2));
     stress_settle(0);

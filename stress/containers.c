@@ -295,7 +295,7 @@ static void crowd(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "lists and maps used by many beside running proofs");
+    stress_begin(argc, argv, 3, "lists and maps used by many beside running proofs");
     struct stress_worker first = {.random = stress.seed | 1};
     for (int i = 0; i < LISTS; i++)
         lists[i] = stress_new(gari_list_new());

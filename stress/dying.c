@@ -205,7 +205,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "stores, callbacks and other threads while objects die");
+    stress_begin(argc, argv, 3, "stores, callbacks and other threads while objects die");
     hub = make(&thing_type);
     stress_run(stress.threads, work);
     /* Callbacks may fill the roots again. */

@@ -138,7 +138,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "finalizers that bring objects back");
+    stress_begin(argc, argv, 3, "finalizers that bring objects back");
     stress_run(stress.threads < 2 ? 2 : stress.threads, work);
     /* What is dropped here may bring itself back once more. */
     for (int round = 0; round < 4; round++) {

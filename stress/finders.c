@@ -178,7 +178,7 @@ static void look_after(unsigned steps, const gari_type *type)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "those who find objects otherwise than through references");
+    stress_begin(argc, argv, 3, "those who find objects otherwise than through references");
     for (unsigned steps = 0; steps < 200; steps++) {
         look_after(steps, &bead_type);
         look_after(steps, &plain_type);

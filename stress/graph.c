@@ -253,7 +253,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "random changes to a shared graph beside the collector");
+    stress_begin(argc, argv, 3, "random changes to a shared graph beside the collector");
     stress_run(stress.threads, work);
     for (int i = 0; i < ROOTS; i++)
         gari_store(&roots[i], NULL);

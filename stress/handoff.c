@@ -253,7 +253,7 @@ static bool figures_agree(uint64_t *heap)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "objects made by one thread and freed by another");
+    stress_begin(argc, argv, 3, "objects made by one thread and freed by another");
     unsigned threads = stress.threads < 2 ? 2 : stress.threads;
     queue_count = threads < MOST_QUEUES ? threads : MOST_QUEUES;
     for (unsigned i = 0; i < queue_count; i++)

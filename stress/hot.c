@@ -133,7 +133,7 @@ static void work(struct stress_worker *worker)
 int main(int argc, char **argv)
 {
     enum { RUNS = 4 };
-    stress_begin(argc, argv, 4, "references that threads keep and others take back");
+    stress_begin(argc, argv, 3, "references that threads keep and others take back");
     stress_share(RUNS);
     for (int i = 0; i < RUNS; i++)
         stress_run(stress.threads + 2, work);

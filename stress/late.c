@@ -343,7 +343,7 @@ static void work(struct stress_worker *worker)
 int main(int argc, char **argv)
 {
     stress.plain = true;
-    stress_begin(argc, argv, 4, "trees that die late, and whoever still sees their parts");
+    stress_begin(argc, argv, 3, "trees that die late, and whoever still sees their parts");
     stress_run(stress.threads + 1, work);
     gari_unfreeze();
     for (int i = 0; i < ROOTS; i++)

@@ -296,7 +296,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "edges moved behind the collector's back");
+    stress_begin(argc, argv, 3, "edges moved behind the collector's back");
     stress_run(stress.threads + 1, work);
     for (int i = 0; i < SHARED; i++)
         gari_store(&shared[i], NULL);

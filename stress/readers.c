@@ -210,7 +210,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "borrowed readers of structures that are swapped away");
+    stress_begin(argc, argv, 3, "borrowed readers of structures that are swapped away");
     stress_run(stress.threads + 2, work);
     for (int i = 0; i < ROOTS; i++)
         gari_store(&roots[i], NULL);

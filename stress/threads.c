@@ -181,7 +181,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "threads that come and go");
+    stress_begin(argc, argv, 3, "threads that come and go");
     if (pthread_key_create(&early_key, at_exit_early) != 0)
         stress_fail("no thread-local value");
     gari_decref(gari_load(&table[0]));

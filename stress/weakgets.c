@@ -165,7 +165,7 @@ static void work(struct stress_worker *worker)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 4, "weak gets against the last decref and against commit");
+    stress_begin(argc, argv, 3, "weak gets against the last decref and against commit");
     stress_run(stress.threads < 2 ? 2 : stress.threads, work);
     for (unsigned i = 0; i < PLACES; i++)
         gari_store(&places[i], NULL);

@@ -44,7 +44,10 @@ void gari__checked_stores(const gari_slot *field);
 void gari__checked_edge(const gari_object *object, const char *call);
 /* A field holds the object no more; its reference is still counted. */
 void gari__checked_no_edge(const gari_object *object);
-/* After a reference was given back. */
+/* Around a step that needs no section, for the sake of what is asked after it. */
+#define gari__checked_section_begin() gari__section_begin()
+#define gari__checked_section_end() gari__section_end()
+/* After a reference was given back, in a section. */
 void gari__checked_owned(const gari_object *object, const char *call);
 
 /* A walk has come to a field, which holds target. In a section. */
@@ -74,6 +77,8 @@ const char *gari__checked_story(const gari_object *object);
 #define gari__checked_stores(field) ((void)0)
 #define gari__checked_edge(object, call) ((void)0)
 #define gari__checked_no_edge(object) ((void)0)
+#define gari__checked_section_begin() ((void)0)
+#define gari__checked_section_end() ((void)0)
 #define gari__checked_owned(object, call) ((void)0)
 #define gari__checked_visit(field, target) ((void)0)
 #define gari__checked_apart(shape, object) ((void)0)

@@ -125,7 +125,8 @@ bool gari_try_incref(gari_object *object)
     return gari__count_try_up(object);
 }
 
-/* The ways of gari_decref are functions of their own, so that none saves registers for another's calls. */
+/* The ways of gari_decref that call something are functions of their own, so that none saves registers for
+ * another's calls. */
 
 static __attribute__((noinline)) void give_back(gari_object *object,
                                                 struct gari__object_thread *self, uint64_t word)
@@ -133,7 +134,9 @@ static __attribute__((noinline)) void give_back(gari_object *object,
     bool died;
     if ((word & (GARI__LEAF | GARI__UNFINALIZED)) == GARI__LEAF) {
         /* Not looked at again but by whoever brings it to zero. */
+        gari__checked_section_begin();
         died = gari__count_down(self, object, "gari_decref");
+        gari__checked_section_end();
     } else {
         /* The section is for the object's memory, should it have to be made a candidate, or be
          * claimed, after somebody else has dropped the last reference. */
@@ -153,13 +156,18 @@ static GARI__INLINE bool give_back_again(gari_object *object, uint64_t word)
         !(word & (GARI__CANDIDATE | GARI__LEAF)) || gari__count_of(word) <= 1)
         return false;
     gari__checked_object(object, "gari_decref");
+    gari__checked_section_begin();
+    GARI_PERTURB_POINT();
     GARI_PERTURB_STEP(AGAIN);
+    bool given = true;
     if (GARI_MUTANT(AGAIN_BLINDLY))
         (void)gari__fetch_sub_acq_rel(gari__word_of(object), GARI__COUNT_ONE);
-    else if (!gari__cas_strong_acq_rel(gari__word_of(object), &word, word - GARI__COUNT_ONE))
-        return false;
-    gari__checked_owned(object, "gari_decref");
-    return true;
+    else
+        given = gari__cas_strong_acq_rel(gari__word_of(object), &word, word - GARI__COUNT_ONE);
+    if (given)
+        gari__checked_owned(object, "gari_decref");
+    gari__checked_section_end();
+    return given;
 }
 
 static __attribute__((noinline)) void give_back_slowly(gari_object *object)

@@ -34,7 +34,7 @@ void gari__deaths_after_fork(void);
 
 void gari__settle_slow(struct gari__object_thread *self, gari_object *dead);
 
-/* The end of every call that may have dropped a reference, after its section: deals with the object
+/* The end of every call that may have dropped the last reference, after its section: deals with the object
  * that died (or NULL), and with a bit of what others have left. */
 static inline void gari__settle(struct gari__object_thread *self, gari_object *dead)
 {
