@@ -82,7 +82,7 @@ enum gari__steps {
     GARI__STEP_WEAK_READ, /* it is about to count the object up; in the section */
     GARI__STEP_DROP,      /* a replaced reference has left its field and is still counted */
     GARI__STEP_UNSHARED, /* a decref has seen that no other has been there, and has not counted down */
-    GARI__STEP_AGAIN, /* a decref has seen that its object is a candidate, and has not counted down */
+    GARI__STEP_AGAIN, /* a decref has seen that it need not come back to its object, and has not counted down */
     GARI__STEP_SUSPECT, /* an object has been counted down and is half a candidate; in a section */
     GARI__STEP_SETTLE,  /* a block is marked as dirty, and about to be settled */
     GARI__STEP_OPEN,    /* a block is settled no more, and still marked as dirty */

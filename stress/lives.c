@@ -130,10 +130,18 @@ static void *drop(void *arg)
     return NULL;
 }
 
-static pthread_t drop_up_to(enum gari__steps step, void *part)
+/* The same of a thread that gari knows by then. */
+static void *drop_second(void *arg)
+{
+    struct part *part = arg;
+    gari_decref(gari_incref(part));
+    return drop(part);
+}
+
+static pthread_t drop_up_to(enum gari__steps step, void *(*how)(void *part), void *part)
 {
     gari__hold(step);
-    pthread_t thread = start(drop, part);
+    pthread_t thread = start(how, part);
     await(step);
     return thread;
 }
@@ -148,7 +156,7 @@ static pthread_t drop_half(struct part **part, bool shared)
         gari_decref(gari_incref(*part));
     gari_incref(*part);
     gari_collect(2);
-    return drop_up_to(GARI__STEP_SUSPECT, *part);
+    return drop_up_to(GARI__STEP_SUSPECT, drop, *part);
 }
 
 /* The thread goes on, and the other reference goes as well. */
@@ -172,23 +180,12 @@ static void in_order(void)
     }
 }
 
-/* Of a thread that gari knows. */
-static void *drop_second(void *arg)
-{
-    struct part *part = arg;
-    gari_decref(gari_incref(part));
-    gari_decref(part);
-    return NULL;
-}
-
 /* A decref sees that its object is a candidate, which a collection then takes away. */
 static void seen_before(void)
 {
     struct part *part = make(&part_type);
     gari_store(&part->next, part);
-    gari__hold(GARI__STEP_AGAIN);
-    pthread_t thread = start(drop_second, part);
-    await(GARI__STEP_AGAIN);
+    pthread_t thread = drop_up_to(GARI__STEP_AGAIN, drop_second, part);
     gari_collect(2);
     gari__let_go(GARI__STEP_AGAIN);
     pthread_join(thread, NULL);
@@ -201,7 +198,7 @@ static void two_at_once(void)
     struct part *part = make(&part_type);
     gari_store(&part->next, part);
     gari_incref(part);
-    pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, part);
+    pthread_t thread = drop_up_to(GARI__STEP_SUSPECT, drop, part);
     gari_decref(part);
     gari_collect(2);
     gari__let_go(GARI__STEP_SUSPECT);
