@@ -48,8 +48,11 @@
 #endif
 #endif
 
-/* A size for this build: sanitizers slow everything by an order of magnitude. */
-#define SCALED(n) ((size_t)(n) / (SANITIZED ? 20 : 1))
+/* Whether the program runs in stress mode. */
+extern bool stressed;
+
+/* A size for this run: sanitizers slow everything by an order of magnitude, and so does stress mode. */
+#define SCALED(n) ((size_t)(n) / (SANITIZED || stressed ? 20 : 1))
 
 /* ---- Assertions --------------------------------------------------------------------------- */
 

@@ -289,11 +289,11 @@ static void check_churn(gari_mode mode, size_t ring, size_t objects)
 #define CHURN(ring)                                                                                \
     Test(scheduling, churn_of_rings_of_##ring##_keeps_its_peak_in_the_background)                  \
     {                                                                                              \
-        check_churn(GARI_MODE_BACKGROUND, ring, SANITIZED ? 200000 : 10000000);                    \
+        check_churn(GARI_MODE_BACKGROUND, ring, SANITIZED ? 200000 : 4000000);                     \
     }                                                                                              \
     Test(scheduling, churn_of_rings_of_##ring##_keeps_its_peak_in_inline_mode)                     \
     {                                                                                              \
-        check_churn(GARI_MODE_INLINE, ring, SANITIZED ? 200000 : 10000000);                        \
+        check_churn(GARI_MODE_INLINE, ring, SANITIZED ? 200000 : 4000000);                         \
     }
 
 CHURN(10)

@@ -6,6 +6,7 @@
 #include "lib/heap/memory.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <string.h>
 
 #define TABLE 256
@@ -127,9 +128,11 @@ static void init_kind(struct gari__kind *kind, const struct gari__shape *shape, 
 static void *hold_library(const gari_type *type)
 {
     Dl_info info;
-    if (dladdr(type, &info) == 0 || !info.dli_fname || !info.dli_fname[0])
+    struct link_map *file;
+    /* Of the program the name is empty here, and its path in `info`, for which dlopen would search. */
+    if (dladdr1(type, &info, (void **)&file, RTLD_DL_LINKMAP) == 0 || !file->l_name[0])
         return NULL;
-    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    return dlopen(file->l_name, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 /* A retired shape of the same layout, to which threads may still have blocks: a plug-in that is loaded
