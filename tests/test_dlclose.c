@@ -24,6 +24,18 @@ static void load(void)
     plugin->count_in(counts);
 }
 
+static int opened;
+
+/* Instead of the C library's, for gari too. */
+void *dlopen(const char *file, int mode)
+{
+    static void *(*real)(const char *, int);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "dlopen");
+    opened++;
+    return real(file, mode);
+}
+
 static bool is_mapped(void)
 {
     char line[1024];
@@ -139,6 +151,19 @@ Test(dlclose, unloads_a_plug_in_whose_type_is_retired_again_and_again)
 Test(dlclose, unloads_in_the_background_too)
 {
     check_reloading(GARI_MODE_BACKGROUND);
+}
+
+Test(dlclose, is_no_matter_of_types_of_the_program)
+{
+    use_manual_mode();
+    gari_decref(new_leaf(0));
+    assert_equal(opened, 0);
+    load();
+    (gari_decref)(plugin->make());
+    cr_assert(opened > 1, "nothing keeps the plug-in loaded");
+    assert_equal(gari_type_retire(plugin->type), 0);
+    dlclose(library);
+    assert_nothing_left();
 }
 
 Test(dlclose, a_type_that_was_never_used_is_retired_at_once)
