@@ -48,6 +48,11 @@
 #endif
 #endif
 
+/* In valgrind, or in qemu: threads and signals are not quite the system's. */
+#ifndef EMULATED
+#define EMULATED 0
+#endif
+
 /* Whether the program runs in stress mode. */
 extern bool stressed;
 

@@ -366,8 +366,8 @@ static void start_who_finds_it(void)
     join_thread(start_thread(find_what_is_kept, NULL));
 }
 
-/* Its first new thread gets the record, and with it what was kept. */
-Test(hot_threads, a_childs_thread_takes_over_what_another_kept)
+/* Its first new thread gets the record, and with it what was kept. (qemu 7.2 aborts at that thread.) */
+Test(hot_threads, a_childs_thread_takes_over_what_another_kept, .disabled = EMULATED)
 {
     if (KEEPS)
         fork_beside_keeper(start_who_finds_it);

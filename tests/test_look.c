@@ -8,10 +8,6 @@
 
 #include <unistd.h>
 
-#ifndef EMULATED
-#define EMULATED 0
-#endif
-
 struct reader {
     struct gate in, out;
 };

@@ -165,10 +165,6 @@ static const gari_type finalized_type =
     GARI_TYPE(struct node, .refs = GARI_REFS(struct node, next, prev, any), .finalize = finalize);
 
 /* An emulator, or valgrind, has masks of its own for the threads. */
-#ifndef EMULATED
-#define EMULATED 0
-#endif
-
 Test(signals, are_blocked_in_garis_own_threads, .disabled = EMULATED)
 {
     use_mode(GARI_MODE_BACKGROUND);
