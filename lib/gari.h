@@ -686,8 +686,9 @@ GARI_API bool gari_callback_remove(gari_callback callback, void *arg);
 #define GARI_DEBUG_SAVEALL 32u      /* what would be freed goes on the garbage list instead */
 #define GARI_DEBUG_LEAK (GARI_DEBUG_COLLECTABLE | GARI_DEBUG_UNCOLLECTABLE | GARI_DEBUG_SAVEALL)
 
-/* Sets the flags for the collections that finish from now on. Returns 0, or EINVAL for a flag that
- * there is not. */
+/* Sets the flags for the collections that finish from now on; one that has its proof already keeps to those
+ * it had, so that without SAVEALL one more may list what it has found. Returns 0, or EINVAL for a flag
+ * that there is not. */
 GARI_API int gari_set_debug(unsigned flags);
 GARI_API unsigned gari_get_debug(void);
 
