@@ -27,6 +27,7 @@
 #ifndef GARI_COLLECTOR_PASS_H
 #define GARI_COLLECTOR_PASS_H
 
+#include "lib/collector/epoch.h"
 #include "lib/object/finalize.h"
 
 /* A scratch word: marks, and a number: of the edges found so far; of a member, from SCAN or V1 on, of
@@ -99,6 +100,13 @@ struct gari__near {
     const struct gari__shape *shape;
 };
 
+/* References to be looked up together (distant.h). None between sections. */
+#define GARI__DISTANT 32u
+struct gari__distant {
+    unsigned count;
+    gari_object *target[GARI__DISTANT];
+};
+
 /* Most edges that leave a young pass lead to old objects far away, of whose blocks nothing is in the cache.
  * So that they need not be looked at to know that the pass is not there, it notes, a bit each, in which
  * windows of memory its touched blocks lie; windows so far apart that they share a bit are taken for one. */
@@ -121,6 +129,7 @@ struct gari__pass {
 
     struct gari__queue queue;
     struct gari__near near;
+    struct gari__distant distant;
     struct gari__block *touched;          /* blocks with a scratch array, through touched_next; */
     uint64_t windows[GARI__WINDOWS / 64]; /* where they lie, */
     size_t blocks;                        /* how many they are, */
@@ -212,37 +221,6 @@ static inline bool gari__pass_in_proof(const struct gari__pass *pass)
 {
     return pass->phase >= GARI__V1 && pass->phase <= GARI__CLEAR;
 }
-
-/* Collections begun so far: the current epoch. Objects born now carry its low bits. */
-extern uint64_t gari__epoch;
-/* Counts it up. */
-void gari__epoch_advance(void);
-
-/* Whether an object with that stamp was born in an earlier epoch than that one. */
-static inline bool gari__born_before(uint16_t stamp, uint64_t epoch)
-{
-    return (int16_t)(uint16_t)((uint16_t)epoch - stamp) > 0;
-}
-
-/* Whether it was born at or after `since` and before `epoch`. */
-static inline bool gari__born_between(uint16_t stamp, uint64_t since, uint64_t epoch)
-{
-    /* An age of 0 or less, of what was born in this epoch or later, comes to be more than any. */
-    uint16_t more = (uint16_t)((uint16_t)epoch - stamp - 1u);
-    uint64_t oldest = epoch - since;
-    return more < (oldest < INT16_MAX ? oldest : INT16_MAX);
-}
-
-/* A stamp is 16 bits of the epoch. Once in GARI__RESTAMP_EVERY epochs, before one could wrap and make
- * an old object young again, all stamps are brought up: of generation 2 (born before epoch
- * `boundary`) to an age that is as good as any larger one, of the younger ones to at most
- * GARI__BOUNDARY_AGE; a boundary that is older than that moves there too, so that nothing changes
- * its generation. The permanent generation lies beyond another boundary, at most GARI__FROZEN_AGE
- * away. Costs a pass over 4 bytes an object. */
-#define GARI__RESTAMP_EVERY 4096u
-#define GARI__BOUNDARY_AGE 8192u
-#define GARI__FROZEN_AGE 20480u /* the same for the boundary of the permanent generation, if any */
-void gari__restamp(uint64_t boundary, uint64_t frozen);
 
 /* ---- tables.c ---- */
 

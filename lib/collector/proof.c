@@ -6,7 +6,7 @@
 #include "concurrency/clock.h"
 #include "concurrency/grace.h"
 #include "concurrency/look.h"
-#include "lib/collector/walk.h"
+#include "lib/collector/distant.h"
 
 /* Rounds on a shrinking set before the rest is left for another pass. */
 #define ATTEMPTS 16u
@@ -32,14 +32,23 @@ void gari__proof_exclude(struct gari__pass *pass, gari_object *object, uint32_t 
         pass->recount = true;
 }
 
+static GARI__INLINE void exclude(struct gari__pass *pass, gari_object *target, uint32_t *state)
+{
+    if (*state & GARI__MEMBER)
+        gari__proof_exclude(pass, target, state);
+}
+
+static __attribute__((noinline)) void exclude_distant(struct gari__pass *pass)
+{
+    gari__distant_settle(pass, exclude);
+}
+
 static GARI__INLINE void exclude_edge(gari_slot *slot, void *arg)
 {
-    struct gari__pass *pass = arg;
     GARI_PERTURB_EACH("shrink.walk");
     gari_object *target = gari__load_acquire(&slot->pointer);
-    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
-    if (state && (*state & GARI__MEMBER))
-        gari__proof_exclude(pass, target, state);
+    if (target)
+        gari__distant_meet(arg, target, exclude, exclude_distant);
 }
 
 static void end_phase(struct gari__pass *pass, enum gari__phases next)
@@ -111,7 +120,8 @@ static void begin_shrink(struct gari__pass *pass)
 
 static size_t shrink(struct gari__pass *pass, size_t budget)
 {
-    budget = gari__walk(pass, budget, gari__queue_pop, exclude_edge);
+    budget =
+        gari__walk_runs(pass, budget, gari__no_run, gari__queue_pop, exclude_edge, exclude_distant);
     if (budget > 0 && !pass->out_of_memory) {
         pass->kept = 0;
         end_phase(pass, GARI__COMPACT);

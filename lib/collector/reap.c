@@ -2,8 +2,8 @@
  * borrowed pointer, so plain stores do, and their memory can be used again at once. */
 #include "concurrency/cancel.h"
 #include "lib/collector/collector.h"
+#include "lib/collector/distant.h"
 #include "lib/collector/seeds.h"
-#include "lib/collector/walk.h"
 #include "lib/object/candidate.h"
 #include "lib/object/death.h"
 #include "lib/object/free.h"
@@ -120,11 +120,38 @@ static GARI__INLINE gari_object *leave(gari_slot *slot)
     return gari__load_relaxed(&slot->pointer);
 }
 
+/* Of what has been put aside, what is no member. */
+static __attribute__((noinline)) void drop_distant(struct dropping *dropping)
+{
+    struct gari__pass *pass = dropping->pass;
+    uint32_t *state[GARI__DISTANT];
+    unsigned count = gari__distant_find(pass, state);
+    for (unsigned i = 0; i < count; i++)
+        if (!(state[i] && (*state[i] & GARI__MEMBER)))
+            count_down_soon(dropping, pass->distant.target[i]);
+}
+
 static GARI__INLINE void drop_target(struct dropping *dropping, gari_object *target)
 {
-    const uint32_t *state = gari__scratch_at(dropping->pass, target);
-    if (!(state && (*state & GARI__MEMBER)))
+    struct gari__pass *pass = dropping->pass;
+    const struct gari__near *near = &pass->near;
+    if (gari__is_near(near, target)) {
+        if (!(near->scratch[gari__near_slot(near, target)] & GARI__MEMBER))
+            count_down_soon(dropping, target);
+    } else if (!gari__may_be_touched(pass, target)) {
         count_down_soon(dropping, target);
+    } else {
+        if (gari__distant_full(pass))
+            drop_distant(dropping);
+        gari__distant_add(pass, target);
+    }
+}
+
+/* Before the section ends. */
+static void drop_rest(struct dropping *dropping)
+{
+    drop_distant(dropping);
+    count_down(dropping);
 }
 
 static GARI__INLINE void drop_outgoing(gari_slot *slot, void *arg)
@@ -316,7 +343,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
             pass->member++;
             if (!committing && shape->type.reclaim) {
                 /* Callbacks are called outside of sections. */
-                count_down(&dropping);
+                drop_rest(&dropping);
                 gari__section_end();
                 gari__collector_rest(true);
                 release_memory(&dropping, block, shape, object);
@@ -326,7 +353,7 @@ static inline __attribute__((always_inline)) size_t take_apart(struct gari__pass
                 release_memory(&dropping, block, shape, object);
             }
         }
-        count_down(&dropping);
+        drop_rest(&dropping);
         gari__section_end();
         budget -= room - left;
     }

@@ -1,17 +1,11 @@
 /* V2: the members' edges are counted. Each that leads to a member accounts for one of the references that V1
  * has found there; what is left are references from outside. */
-#include "lib/collector/walk.h"
+#include "lib/collector/distant.h"
 
-/* A reference to a target that is not in the block in hand, or is no member, or has more edges than
- * references. */
-static __attribute__((noinline)) void subtract_odd(struct gari__pass *pass, gari_object *target,
-                                                   bool named)
+static GARI__INLINE void subtract(struct gari__pass *pass, gari_object *target, uint32_t *state)
 {
-    uint32_t *state = gari__scratch_at(pass, target);
-    if (!state || !(*state & GARI__MEMBER))
+    if (!(*state & GARI__MEMBER))
         return;
-    if (named)
-        *state |= GARI__NAMED;
     if (gari__unlikely((*state & GARI__NUMBER_MASK) == 0)) {
         /* More edges than references: threads are at work here. */
         pass->matched--;
@@ -21,6 +15,18 @@ static __attribute__((noinline)) void subtract_odd(struct gari__pass *pass, gari
     }
     if ((--*state & GARI__NUMBER_MASK) == 0)
         pass->matched++;
+}
+
+static __attribute__((noinline)) void subtract_distant(struct gari__pass *pass)
+{
+    gari__distant_settle(pass, subtract);
+}
+
+/* A reference to a target that is not in the block in hand, or is no member, or has more edges than
+ * references. */
+static __attribute__((noinline)) void subtract_odd(struct gari__pass *pass, gari_object *target)
+{
+    gari__distant_meet(pass, target, subtract, subtract_distant);
 }
 
 static GARI__INLINE gari_object *look(gari_slot *slot)
@@ -34,7 +40,7 @@ static GARI__INLINE void subtract_edge(gari_slot *slot, void *arg)
 {
     gari_object *target = look(slot);
     if (target)
-        subtract_odd(arg, target, false);
+        subtract_odd(arg, target);
 }
 
 /* The same where some members' traverse has failed. Their next call need not name what this one does: it is
@@ -43,8 +49,12 @@ static GARI__INLINE void subtract_named(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
     gari_object *target = look(slot);
-    if (target)
-        subtract_odd(pass, target, pass->names);
+    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
+    if (!state || !(*state & GARI__MEMBER))
+        return;
+    if (pass->names)
+        *state |= GARI__NAMED;
+    subtract(pass, target, state);
 }
 
 /* The same as subtract_edge. Returns whether the target has no more references that are not accounted for. */
@@ -62,7 +72,7 @@ static GARI__INLINE size_t subtract_field(struct gari__pass *pass, const struct 
             return number == GARI__MEMBER + 1;
         }
     }
-    subtract_odd(pass, target, false);
+    subtract_odd(pass, target);
     return 0;
 }
 
@@ -144,8 +154,10 @@ static gari_object *reread_next(struct gari__pass *pass)
 size_t gari__proof_subtract(struct gari__pass *pass, size_t budget)
 {
     if (GARI_MUTANT(INTERLEAVED_V1))
-        return gari__walk(pass, budget, reread_next, subtract_edge);
+        return gari__walk_runs(pass, budget, gari__no_run, reread_next, subtract_edge,
+                               subtract_distant);
     if (pass->sift)
         return gari__walk(pass, budget, next_naming, subtract_named);
-    return gari__walk_runs(pass, budget, subtract_run, gari__member_next, subtract_edge);
+    return gari__walk_runs(pass, budget, subtract_run, gari__member_next, subtract_edge,
+                           subtract_distant);
 }

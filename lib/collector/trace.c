@@ -1,16 +1,8 @@
 /* The guess: which of the objects that the candidates reach are held from outside? Reads words and
  * fields as it comes to them, while threads change both; a wrong guess costs time, nothing else. */
 #include "concurrency/clock.h"
+#include "lib/collector/distant.h"
 #include "lib/collector/seeds.h"
-#include "lib/collector/walk.h"
-
-/* Ages from here on are all the same, but that what is permanent is older still. */
-#define OLDEST 16384
-#define OLDEST_FROZEN 24576
-_Static_assert(OLDEST + GARI__RESTAMP_EVERY <= GARI__FROZEN_AGE &&
-                   GARI__FROZEN_AGE < OLDEST_FROZEN &&
-                   OLDEST_FROZEN + 2 * GARI__RESTAMP_EVERY <= INT16_MAX + 1,
-               "ages do not meet, and do not wrap, between two restamps");
 
 /* What takes about as long as an edge to a near object: to make a block a scratch array, to take a candidate, and to
  * read the word of what has been reached, in such edges; so many bits that are only looked at; and what an edge costs
@@ -24,50 +16,12 @@ _Static_assert(OLDEST + GARI__RESTAMP_EVERY <= GARI__FROZEN_AGE &&
 /* Near edges between two counts of the far ones. */
 #define GATHER_PART 128u
 
-uint64_t gari__epoch = 1;
-
-void gari__epoch_advance(void)
-{
-    /* Written under the collector's lock, read by anybody. */
-    gari__store_relaxed(&gari__epoch, gari__epoch + 1);
-    gari__store_relaxed(&gari__birth_stamp, (uint16_t)gari__epoch);
-}
-
-struct restamping {
-    uint16_t now;
-    uint16_t boundary; /* ages above it are generation 2 */
-    uint16_t frozen;   /* ages above it are permanent */
-};
-
-static void restamp(struct gari__block *block, void *arg)
-{
-    const struct restamping *how = arg;
-    uint32_t carved = gari__load_acquire(&block->carved);
-    for (uint32_t slot = 0; slot < carved; slot++) {
-        uint16_t *birth = &block->side[slot].birth;
-        uint16_t age = (uint16_t)(how->now - gari__load_relaxed(birth));
-        uint16_t most = age > how->frozen     ? OLDEST_FROZEN
-                        : age > how->boundary ? OLDEST
-                                              : GARI__BOUNDARY_AGE;
-        /* A newborn's stamp that is overwritten here by a race makes it older: a hint, no harm. */
-        if (age > most)
-            gari__store_relaxed(birth, (uint16_t)(how->now - most));
-    }
-}
-
-void gari__restamp(uint64_t boundary, uint64_t frozen)
-{
-    struct restamping how = {(uint16_t)gari__epoch, (uint16_t)(gari__epoch - boundary),
-                             frozen ? (uint16_t)(gari__epoch - frozen) : UINT16_MAX};
-    gari__runs_walk(restamp, &how);
-}
-
 /* Whether what was born then, and what was born before it, is too old for the pass. */
 static inline bool older(uint16_t stamp, const struct gari__pass *pass)
 {
     int16_t age = (int16_t)(uint16_t)((uint16_t)pass->epoch - stamp);
     uint64_t oldest = pass->epoch - pass->since;
-    return oldest < OLDEST && age > (int16_t)oldest;
+    return oldest < GARI__OLDEST && age > (int16_t)oldest;
 }
 
 void gari__pass_begin(struct gari__pass *pass, int generation, uint64_t since, uint64_t young_since,
@@ -300,6 +254,40 @@ static __attribute__((noinline)) void gather_first(struct gari__pass *pass,
         gather(pass, target, &block->side[index], &scratch[index]);
 }
 
+static __attribute__((noinline)) void gather_distant(struct gari__pass *pass)
+{
+    struct gari__distant *distant = &pass->distant;
+    struct gari__block *block[GARI__DISTANT];
+    unsigned count = distant->count, inside = 0;
+    for (unsigned i = 0; i < count; i++) {
+        block[i] = gari__block_of(distant->target[i]);
+        __builtin_prefetch(block[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct gari__block *there = block[i];
+        if (!there->tracked || older(gari__load_relaxed(&there->last_birth), pass))
+            continue;
+        gari_object *target = distant->target[i];
+        uint32_t index = gari__slot_of(there, target);
+        uint32_t *scratch = gari__load_relaxed(&there->scratch[pass->which]);
+        __builtin_prefetch(&there->side[index]);
+        if (gari__likely(scratch != NULL))
+            __builtin_prefetch(&scratch[index], 1);
+        distant->target[inside] = target;
+        block[inside++] = there;
+    }
+    for (unsigned i = 0; i < inside; i++) {
+        gari_object *target = distant->target[i];
+        uint32_t index = gari__slot_of(block[i], target);
+        uint32_t *scratch = gari__load_relaxed(&block[i]->scratch[pass->which]);
+        if (gari__likely(scratch != NULL))
+            gather(pass, target, &block[i]->side[index], &scratch[index]);
+        else
+            gather_first(pass, block[i], index, target);
+    }
+    distant->count = 0;
+}
+
 static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
 {
     struct gari__pass *pass = arg;
@@ -315,15 +303,9 @@ static GARI__INLINE void gather_edge(gari_slot *slot, void *arg)
         return;
     }
     pass->far++;
-    struct gari__block *block = gari__block_of(target);
-    if (!block->tracked || older(gari__load_relaxed(&block->last_birth), pass))
-        return;
-    uint32_t *scratch = gari__load_relaxed(&block->scratch[pass->which]);
-    uint32_t index = gari__slot_of(block, target);
-    if (gari__likely(scratch != NULL))
-        gather(pass, target, &block->side[index], &scratch[index]);
-    else
-        gather_first(pass, block, index, target);
+    if (gari__distant_full(pass))
+        gather_distant(pass);
+    gari__distant_add(pass, target);
 }
 
 /* Puts what did not fit into the queue there, from where the pass is in the touched blocks on, until it
@@ -360,7 +342,8 @@ static size_t gather_queued(struct gari__pass *pass, size_t budget)
     while (left == 0 && budget > 0) {
         size_t part = budget < GATHER_PART ? budget : GATHER_PART;
         pass->far = 0;
-        left = gari__walk(pass, part, gari__queue_pop, gather_edge);
+        left =
+            gari__walk_runs(pass, part, gari__no_run, gari__queue_pop, gather_edge, gather_distant);
         size_t cost = part - left + pass->far * far_cost;
         budget -= cost < budget ? cost : budget;
     }
@@ -389,17 +372,26 @@ size_t gari__phase_gather(struct gari__pass *pass, size_t budget)
     return budget;
 }
 
-static GARI__INLINE void live_edge(gari_slot *slot, void *arg)
+static GARI__INLINE void live(struct gari__pass *pass, gari_object *target, uint32_t *state)
 {
-    struct gari__pass *pass = arg;
-    gari_object *target = gari__load_acquire(&slot->pointer);
-    uint32_t *state = target ? gari__scratch_at(pass, target) : NULL;
-    if (!state || (*state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
+    if ((*state & (GARI__REACHED | GARI__LIVE)) != GARI__REACHED)
         return;
     if (*state & GARI__MEMBER)
         pass->demoted = true;
     *state = (*state & ~GARI__MEMBER) | GARI__LIVE;
     gari__queue_add(pass, target);
+}
+
+static __attribute__((noinline)) void live_distant(struct gari__pass *pass)
+{
+    gari__distant_settle(pass, live);
+}
+
+static GARI__INLINE void live_edge(gari_slot *slot, void *arg)
+{
+    gari_object *target = gari__load_acquire(&slot->pointer);
+    if (target)
+        gari__distant_meet(arg, target, live, live_distant);
 }
 
 /* Members that have turned out to be live make room for others. */
@@ -454,7 +446,8 @@ static size_t scan_block(struct gari__pass *pass, struct gari__block *block, siz
 size_t gari__phase_scan(struct gari__pass *pass, size_t budget)
 {
     while (budget > 0 && !pass->out_of_memory) {
-        budget = gari__walk(pass, budget, gari__queue_pop, live_edge);
+        budget =
+            gari__walk_runs(pass, budget, gari__no_run, gari__queue_pop, live_edge, live_distant);
         if (budget == 0 || pass->out_of_memory)
             break;
         if (gari__unlikely(pass->members_full && pass->demoted))

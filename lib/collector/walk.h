@@ -143,7 +143,8 @@ static inline gari_object *gari__member_next(struct gari__pass *pass)
 }
 
 /* Visits the edges of the objects that `next` gives, of each that is alive. Returns what is left of
- * the budget: more than 0 when there are no more, or memory has run out.
+ * the budget: more than 0 when there are no more, or memory has run out. What visits put aside (distant.h)
+ * `settle` is called for, in the section.
  *
  * An object is alive in a section: then its memory, and what its fields refer to, stay until the end
  * of it. Many objects share one section; it ends after GARI__EDGES_IN_SECTION edges, also in the
@@ -151,7 +152,8 @@ static inline gari_object *gari__member_next(struct gari__pass *pass)
 static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budget,
                                            size_t (*run)(struct gari__pass *pass, size_t left),
                                            gari_object *(*next)(struct gari__pass *pass),
-                                           gari_visit visit)
+                                           gari_visit visit,
+                                           void (*settle)(struct gari__pass *pass))
 {
     struct gari__queue *queue = &pass->queue;
     bool more = true;
@@ -163,6 +165,10 @@ static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budge
             if (!queue->current && (left = run(pass, left)) == 0)
                 break;
             gari_object *object = queue->current ? queue->current : next(pass);
+            if (!object && pass->distant.count > 0) {
+                settle(pass); /* which may find more */
+                continue;
+            }
             if (!object || gari__unlikely(pass->out_of_memory)) {
                 queue->current = object;
                 more = false;
@@ -189,6 +195,8 @@ static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budge
             queue->current = NULL;
             queue->at = 0;
         }
+        if (pass->distant.count > 0)
+            settle(pass);
         gari__section_end();
         GARI_PERTURB_STEP(WALK);
         budget -= room - left;
@@ -202,11 +210,16 @@ static GARI__INLINE size_t gari__no_run(struct gari__pass *pass, size_t left)
     return left;
 }
 
+static GARI__INLINE void gari__nothing_distant(struct gari__pass *pass)
+{
+    (void)pass;
+}
+
 static GARI__INLINE size_t gari__walk(struct gari__pass *pass, size_t budget,
                                       gari_object *(*next)(struct gari__pass *pass),
                                       gari_visit visit)
 {
-    return gari__walk_runs(pass, budget, gari__no_run, next, visit);
+    return gari__walk_runs(pass, budget, gari__no_run, next, visit, gari__nothing_distant);
 }
 
 #endif
