@@ -299,8 +299,8 @@ static uint64_t old_debt(uint64_t live)
 {
     if (!gari__load_relaxed(&gari__collector.old_open))
         return 0;
-    uint64_t left = 7 * gari__load_relaxed(&schedule->whole_live) / 5;
-    uint64_t begun = 8 * gari__load_relaxed(&schedule->old_began) / 7;
+    uint64_t left = 27 * gari__load_relaxed(&schedule->whole_live) / 20;
+    uint64_t begun = 10 * gari__load_relaxed(&schedule->old_began) / 9;
     uint64_t expected = (left > begun ? left : begun) + GROWTH_SLACK;
     return live > expected ? live - expected : 0;
 }
