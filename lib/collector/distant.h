@@ -1,8 +1,11 @@
 /* References that lead out of the block in hand. To do something with one, three things have to be read that lie far
  * apart, each found by the one before it: the segment's map, the block's descriptor, the pass's word for the object. In
  * a large heap none of them is in a cache. So references are put aside, and looked up together: then the misses of many
- * overlap. Only addresses are kept, of objects that somebody's field referred to in this section, before whose
- * end they are looked up. */
+ * overlap.
+ *
+ * Only addresses are kept, of objects to which somebody's field referred in this section, and they are looked up before
+ * it ends: until then the objects' blocks stay; and that what a pass has reached is in a block with a scratch array
+ * before that section is over, late death relies on (docs/protocol.md). */
 #ifndef GARI_COLLECTOR_DISTANT_H
 #define GARI_COLLECTOR_DISTANT_H
 

@@ -9,6 +9,8 @@
 #include "lib/object/count.h"
 #include "lib/object/edges.h"
 
+#include <assert.h>
+
 static inline bool gari__is_near(const struct gari__near *near, const gari_object *object)
 {
     return (size_t)((const char *)object - near->base) < near->bytes;
@@ -160,6 +162,7 @@ static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budge
     while (more && budget > 0) {
         size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
         size_t left = room;
+        assert(pass->distant.count == 0);
         gari__section_begin();
         while (left > 0) {
             if (!queue->current && (left = run(pass, left)) == 0)
