@@ -63,6 +63,7 @@ static const char *const names[] = {
     [GARI__MUTANT_LATE_UNSHARED - 1] = "late-unshared",
     [GARI__MUTANT_LATE_UNQUIET - 1] = "late-unquiet",
     [GARI__MUTANT_LATE_IN_WALK - 1] = "late-in-walk",
+    [GARI__MUTANT_LATE_LOOKUP - 1] = "late-lookup",
     [GARI__MUTANT_NO_RECOUNT - 1] = "no-recount",
     [GARI__MUTANT_NO_SWEEP_WAIT - 1] = "no-sweep-wait",
     [GARI__MUTANT_KEPT_BUSY - 1] = "kept-busy",

@@ -15,8 +15,11 @@ static const gari_type late_type =
     GARI_TYPE(struct part, .refs = GARI_REFS(struct part, next, other), .dispose = dispose,
               .flags = GARI_TYPE_LATE);
 
-/* Wider than a section of the collector's. */
+/* Wider than a section of the collector's, which ends at this edge. */
 #define WIDE 400
+#define SECTION 256
+/* No more than the collector puts aside. */
+#define ASIDE 16
 struct wide {
     gari_object header;
     struct stress_tag tag;
@@ -174,6 +177,32 @@ static void quiet(void)
     all_is_collected();
 }
 
+/* The collector has read the references to what hangs on the root in a section that is over, and put the last of them
+ * aside, to look up together where they lead: it has done so before that section's end, or these may be found
+ * exclusive, and be freed while it looks at them. They are in a block of their own, to which nothing else leads. */
+static void aside(void)
+{
+    part_ref root = {{NULL}};
+    struct wide *wide = STRESS_NEW_ITEMS(&wide_type, WIDE);
+    stress_tag_bear(&wide->tag);
+    for (int i = 0; i < SECTION; i++)
+        gari_init(&wide->items[i], make(i < SECTION - ASIDE ? &part_type : &slow_type));
+    gari_slot_init(&root.gari_slot_, wide);
+    /* A candidate. */
+    gari_decref(gari_load(&root));
+    pthread_t collector = collect_up_to(GARI__STEP_WALK);
+    gari__hold(GARI__STEP_EXCLUSIVE);
+    struct dropper dropper;
+    start_dropper(&dropper, &root);
+    if (comes_to(GARI__STEP_EXCLUSIVE, WATCH_NS))
+        go_on(GARI__STEP_WALK, GARI__STEP_TRAVERSE);
+    else
+        gari__let_go(GARI__STEP_WALK);
+    finish_drop(&dropper, GARI__STEP_EXCLUSIVE);
+    collect_on_from(GARI__STEP_TRAVERSE, collector);
+    all_is_collected();
+}
+
 /* A walk of the blocks comes to an object that has just been found exclusive. */
 struct walker {
     gari_objects found;
@@ -215,10 +244,8 @@ static void in_walk(void)
 }
 
 static const struct schedule schedules[] = {
-    {"keep below", keep},
-    {"shared", shared},
-    {"quiet", quiet},
-    {"in walk", in_walk},
+    {"keep below", keep}, {"shared", shared},   {"quiet", quiet},
+    {"aside", aside},     {"in walk", in_walk},
 };
 
 int main(int argc, char **argv)

@@ -130,6 +130,7 @@ by_schedule no-reuse-grace lateschedules "keep below"
 by_schedule late-unshared lateschedules shared
 by_schedule late-unquiet lateschedules quiet
 by_schedule late-in-walk lateschedules "in walk"
+by_schedule late-lookup lateschedules aside
 
 by_schedule bad-shrink sweepschedules leavers
 by_schedule no-recount sweepschedules recount

@@ -162,8 +162,10 @@ static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budge
     while (more && budget > 0) {
         size_t room = budget < GARI__EDGES_IN_SECTION ? budget : GARI__EDGES_IN_SECTION;
         size_t left = room;
-        assert(pass->distant.count == 0);
+        assert(pass->distant.count == 0 || GARI_MUTANT(LATE_LOOKUP));
         gari__section_begin();
+        if (GARI_MUTANT(LATE_LOOKUP))
+            settle(pass);
         while (left > 0) {
             if (!queue->current && (left = run(pass, left)) == 0)
                 break;
@@ -198,7 +200,7 @@ static GARI__INLINE size_t gari__walk_runs(struct gari__pass *pass, size_t budge
             queue->current = NULL;
             queue->at = 0;
         }
-        if (pass->distant.count > 0)
+        if (pass->distant.count > 0 && !GARI_MUTANT(LATE_LOOKUP))
             settle(pass);
         gari__section_end();
         GARI_PERTURB_STEP(WALK);

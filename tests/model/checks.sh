@@ -212,5 +212,6 @@ late_mutant decref-unshared   M_UNSHARED
 late_mutant shared-set-later  M_MARK_LATER
 late_mutant take-unshared     M_TAKE_UNSHARED
 late_mutant collector-at-it   M_UNQUIET
+late_mutant looked-up-later   M_LOOKED_UP_LATER
 late_mutant walk-beside       M_IN_WALK
 mutant short late-sweep-unasked late.pml "-DM=2 -DSWEEPER -DM_NO_SWEEP_WAIT"

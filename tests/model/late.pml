@@ -165,14 +165,31 @@ end:
     od
 }
 
-/* A pass of the collector: sees the root alive in a section, and what its field refers to; comes to
- * that in another one, if it is alive then. */
+/* A pass of the collector: sees the root alive in a section, and what its field refers to, and later in that section
+ * looks up where that is; comes to it in another one, if it is alive then. */
 proctype collector()
 {
+    bit aside; /* C has been met in the field */
 end:
     do
     :: atomic { !queued && r_life == LIVE -> d_step { STEP("%d gather %d\n", 9); ENTER(M) } };
-        atomic { d_step { if :: r_field -> STEP("%d gather %d\n", 9); queued = 1 :: else fi; leave(M) } };
+        atomic {
+            d_step {
+                if :: r_field -> STEP("%d gather %d\n", 9); aside = 1 :: else fi;
+#ifdef M_LOOKED_UP_LATER
+                leave(M)
+#endif
+            }
+        };
+        atomic {
+            d_step {
+                queued = aside;
+                aside = 0;
+#ifndef M_LOOKED_UP_LATER
+                leave(M)
+#endif
+            }
+        };
         if
         :: queued ->
             atomic { d_step { ENTER(M); if :: c_life == LIVE && c_count > 0 -> STEP("%d gather %d\n", 9); visited = 1 :: else fi } };
