@@ -286,7 +286,7 @@ GARI_API const gari_type *gari_type_of(const gari_object *object);
 
 /* First filling of a field that is still NULL, in an object that nobody else has seen yet: a plain
  * store. Steals p. Fatal when p is the object that contains the field. */
-#define gari_init(f, p) gari_slot_init(GARI_SLOT_(f), GARI_VALUE_(f, p))
+#define gari_init(f, p) gari_slot_init_(GARI_SLOT_(f), GARI_VALUE_(f, p))
 
 /* What the macros call, for language bindings and generic code. Same contracts, no type check. */
 GARI_API void *gari_slot_load(gari_slot *slot);
@@ -306,6 +306,18 @@ GARI_API void *gari_slot_take(gari_slot *slot);
 GARI_API void *gari_slot_exchange(gari_slot *slot, void *object);
 GARI_API bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired);
 GARI_API void gari_slot_init(gari_slot *slot, void *object);
+/* The same, inlined where object cannot be what contains slot: it is none of more than 8 KB, which all begin at the
+ * same place in a page, nor does it begin less than 8 KB before slot. */
+static inline void gari_slot_init_(gari_slot *slot, void *object)
+{
+#if !defined(GARI_CHECKED) && !defined(GARI_PERTURB)
+    if ((uintptr_t)slot - (uintptr_t)object >= 8192 && (uintptr_t)object % 8192 != 64) {
+        __atomic_store_n(&slot->pointer, (gari_object *)object, __ATOMIC_RELEASE);
+        return;
+    }
+#endif
+    gari_slot_init(slot, object);
+}
 
 /* For a traverse callback: GARI_VISIT(&self->left, visit, arg). */
 #define GARI_VISIT(f, visit, arg) (visit)(GARI_SLOT_(f), (arg))

@@ -379,8 +379,8 @@ Test(misuse, of_init_of_an_object_into_itself)
 static void init_array_into_itself(void)
 {
     use_manual_mode();
-    struct vec *vec = new_vec(1000);
-    gari_init(&vec->items[999], vec);
+    struct vec *vec = new_vec(2000);
+    gari_init(&vec->items[1999], vec);
 }
 
 Test(misuse, of_init_of_an_array_into_itself)

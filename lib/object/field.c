@@ -243,6 +243,9 @@ static __attribute__((noinline)) void init_near(gari_slot *slot, void *object)
     init(slot, object);
 }
 
+_Static_assert(GARI__SLOT_MAX == 8192 && GARI__PAGE_SIZE == 8192 && GARI__SINGLE_AT == 64,
+               "as gari_slot_init_ has it");
+
 void gari_slot_init(gari_slot *slot, void *object)
 {
     /* Whatever is longer than a slot begins at the same place in a page; NULL is neither there nor near. */

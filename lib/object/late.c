@@ -17,7 +17,7 @@
 
 struct late {
     struct gari__object_thread *self;
-    gari_object *stack[ROOM];
+    gari_object *stack[ROOM + 1]; /* from 1 on; NULL is below it */
     unsigned depth;
     unsigned left;                    /* of the budget, in exclusive objects */
     bool upwards;                     /* what is taken apart was built from its leaves */
@@ -107,7 +107,7 @@ static GARI__INLINE void find(gari_slot *slot, void *arg)
     gari__checked_no_edge(target);
     __builtin_prefetch(target, 1);
     if (gari__likely(late->depth < ROOM))
-        late->stack[late->depth++] = target;
+        late->stack[++late->depth] = target;
     else
         put_off(late, target);
 }
@@ -218,18 +218,17 @@ static GARI__INLINE void look_at_many(struct late *late, struct gari__block *blo
     const uint64_t reciprocal = block->reciprocal;
     struct gari__side *const side = block->side;
     const uint32_t *const offsets = shape->type.refs.offset;
-    gari_object **const floor = late->stack;
-    gari_object **top = late->stack + late->depth;
+    gari_object **top = late->stack + late->depth + 1;
     /* Upwards the list grows at its head, otherwise at its tail. */
     uint32_t head = late->run.head;
-    uint16_t first = 0;
-    uint16_t *link = late->run.count ? &side[late->run.tail - 1].link : &first;
-    uint32_t slot = 0, first_slot = gari__slot_of(block, top[-1]);
+    struct gari__side first = {0, 0};
+    struct gari__side *last = late->run.count ? &side[late->run.tail - 1] : &first;
+    uint32_t first_slot = gari__slot_of(block, top[-1]);
     uint32_t left = most;
 
-    while (left > 0 && top != floor) {
-        gari_object *object = top[-1];
-        uint64_t offset = (uint64_t)((char *)object - base);
+    gari_object *object = *--top;
+    do {
+        uint64_t offset = (uintptr_t)object - (uintptr_t)base;
         if (gari__unlikely(offset >= bytes))
             break;
         GARI_PERTURB_EACH("late.look");
@@ -237,12 +236,12 @@ static GARI__INLINE void look_at_many(struct late *late, struct gari__block *blo
         uint64_t word = gari__load_acquire(gari__word_of(object));
         if (gari__unlikely(!is_exclusive_there(block, word)))
             break;
-        top--;
-        left--;
         gari__checked_death(object);
         GARI_PERTURB_STEP(EXCLUSIVE);
         GARI_OBSERVE(shape, object);
         gari__checked_apart(shape, object);
+        /* Not by way of the stack: the look at the next waits for nothing but the field. */
+        gari_object *next = NULL;
         for (uint32_t done = 0; done < fields; done++) {
             uint32_t at = offsets[field_at(done, fields, upwards)];
             gari_slot *field = (gari_slot *)(void *)((char *)object + at);
@@ -252,28 +251,33 @@ static GARI__INLINE void look_at_many(struct late *late, struct gari__block *blo
             gari__checked_visit(field, target);
             gari__checked_no_edge(target);
             __builtin_prefetch(target, 1);
-            *top++ = target;
+            if (next)
+                *top++ = next;
+            next = target;
         }
         gari__free_body(block, shape, object, word);
-        slot = (uint32_t)(offset * reciprocal >> 32);
+        uint32_t slot = (uint32_t)(offset * reciprocal >> 32);
         if (upwards) {
             gari__store_relaxed(&side[slot].link, (uint16_t)head);
             head = slot + 1;
         } else {
-            gari__store_relaxed(link, (uint16_t)(slot + 1));
-            link = &side[slot].link;
+            gari__store_relaxed(&last->link, (uint16_t)(slot + 1));
+            last = &side[slot];
         }
-    }
+        left--;
+        object = next ? next : *--top;
+    } while (left > 0);
+    *top++ = object;
 
-    late->depth = (unsigned)(top - floor);
+    late->depth = (unsigned)(top - late->stack) - 1;
     if (left == most) {
-        look_at(late, late->stack[--late->depth]);
+        look_at(late, late->stack[late->depth--]);
         return;
     }
     if (!upwards) {
-        gari__store_relaxed(link, 0);
-        head = late->run.count ? head : first;
-        late->run.tail = slot + 1;
+        gari__store_relaxed(&last->link, 0);
+        head = late->run.count ? head : first.link;
+        late->run.tail = (uint32_t)(last - side) + 1;
     } else if (late->run.count == 0) {
         late->run.tail = first_slot + 1;
     }
@@ -316,14 +320,14 @@ static __attribute__((noinline)) void look_up(struct late *late, struct gari__bl
 static void look_on(struct late *late)
 {
     static look *const looks[2][2] = {{look_down, look_up}, {look_down_pairs, look_up_pairs}};
-    struct gari__block *block = gari__block_of(late->stack[late->depth - 1]);
+    struct gari__block *block = gari__block_of(late->stack[late->depth]);
     const struct gari__shape *shape = gari__shape_of_block(block);
     uint32_t fields = shape->type.refs.count;
     bool simple = (shape->plain || !shape->tracked) && !shape->has_items && block->unobserved;
     /* So many that their targets do not fill the stack. */
     uint32_t most = fields ? (ROOM - late->depth) / fields : late->left;
     if (!simple || most == 0)
-        look_at(late, late->stack[--late->depth]);
+        look_at(late, late->stack[late->depth--]);
     else
         looks[fields == 2][late->upwards](late, block, shape,
                                           most < late->left ? most : late->left);
@@ -362,6 +366,7 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     struct late late;
     late.self = self;
     late.depth = 0;
+    late.stack[0] = NULL;
     late.left = (unsigned)(budget < UINT_MAX / CHEAP ? budget : UINT_MAX / CHEAP) * CHEAP;
     late.objects = late.tracked = late.bytes = 0;
     late.upwards = false;
@@ -387,7 +392,7 @@ size_t gari__late_free(struct gari__object_thread *self, struct gari__block *blo
     }
     budget -= (all - late.left) / CHEAP;
     while (late.depth > 0)
-        put_off(&late, late.stack[--late.depth]);
+        put_off(&late, late.stack[late.depth--]);
     gari__walks_allow();
     if (slot)
         put_back(block, slot);
