@@ -122,6 +122,22 @@ Test(check_heap, finds_nothing_in_the_middle_of_a_collection)
     assert_nothing_left();
 }
 
+Test(check_heap, finds_nothing_while_finalizers_wait)
+{
+    use_manual_mode();
+    gari_set_finalizers(GARI_FINALIZERS_QUEUED, NULL, NULL);
+    make_garbage_ring(&finalized_type, 10);
+    gari_decref(new_node(&finalized_type, 1));
+    gari_collect(2);
+    assert_sound();
+    assert_equal(gari_run_finalizers(4), 4);
+    assert_sound();
+    assert_equal(gari_run_finalizers(100), 7);
+    assert_sound();
+    gari_collect(2);
+    assert_nothing_left();
+}
+
 /* ---- Where it cannot run ------------------------------------------------------------------ */
 
 static void check_in_section(void)

@@ -227,7 +227,7 @@ static GARI__INLINE void look_at_many(struct late *late, struct gari__block *blo
     uint32_t left = most;
 
     gari_object *object = *--top;
-    do {
+    while (left > 0) {
         uint64_t offset = (uintptr_t)object - (uintptr_t)base;
         if (gari__unlikely(offset >= bytes))
             break;
@@ -266,10 +266,10 @@ static GARI__INLINE void look_at_many(struct late *late, struct gari__block *blo
         }
         left--;
         object = next ? next : *--top;
-    } while (left > 0);
-    *top++ = object;
+    }
 
-    late->depth = (unsigned)(top - late->stack) - 1;
+    *top = object;
+    late->depth = (unsigned)(top - late->stack);
     if (left == most) {
         look_at(late, late->stack[late->depth--]);
         return;
