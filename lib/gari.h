@@ -306,12 +306,17 @@ GARI_API void *gari_slot_take(gari_slot *slot);
 GARI_API void *gari_slot_exchange(gari_slot *slot, void *object);
 GARI_API bool gari_slot_compare_exchange(gari_slot *slot, void *expected, void *desired);
 GARI_API void gari_slot_init(gari_slot *slot, void *object);
-/* The same, inlined where object cannot be what contains slot: it is none of more than 8 KB, which all begin at the
- * same place in a page, nor does it begin less than 8 KB before slot. */
+/* Whether object may be what contains slot, as far as addresses tell: it begins less than 8 KB before it, or where in a
+ * page all objects begin that are longer than that. NULL may not. */
+static inline bool gari_may_contain_(const void *object, const gari_slot *slot)
+{
+    return (uintptr_t)slot - (uintptr_t)object < 8192 || (uintptr_t)object % 8192 == 64;
+}
+/* The same as gari_slot_init, inlined where object cannot be what contains slot. */
 static inline void gari_slot_init_(gari_slot *slot, void *object)
 {
 #if !defined(GARI_CHECKED) && !defined(GARI_PERTURB)
-    if ((uintptr_t)slot - (uintptr_t)object >= 8192 && (uintptr_t)object % 8192 != 64) {
+    if (!gari_may_contain_(object, slot)) {
         __atomic_store_n(&slot->pointer, (gari_object *)object, __ATOMIC_RELEASE);
         return;
     }

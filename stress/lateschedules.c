@@ -52,6 +52,17 @@ static void traverse(void *self, gari_visit visit, void *arg)
 
 static const gari_type slow_type = GARI_TYPE(struct part, .traverse = traverse, .dispose = dispose);
 
+/* A candidate, in the root, which refers to so many objects: the first are plain ones, the others slow. */
+static void make_wide(part_ref *root, int plain, int count)
+{
+    struct wide *wide = STRESS_NEW_ITEMS(&wide_type, WIDE);
+    stress_tag_bear(&wide->tag);
+    for (int i = 0; i < count; i++)
+        gari_init(&wide->items[i], make(i < plain ? &part_type : &slow_type));
+    gari_slot_init(&root->gari_slot_, wide);
+    gari_decref(gari_load(root));
+}
+
 /* Untracked: that it has been shared is told by nothing but its flag. */
 static const gari_type leaf_type = GARI_TYPE(struct part, .dispose = dispose);
 
@@ -159,13 +170,7 @@ static void shared(void)
 static void quiet(void)
 {
     part_ref root = {{NULL}};
-    struct wide *wide = STRESS_NEW_ITEMS(&wide_type, WIDE);
-    stress_tag_bear(&wide->tag);
-    for (int i = 0; i < WIDE; i++)
-        gari_init(&wide->items[i], make(&slow_type));
-    gari_slot_init(&root.gari_slot_, wide);
-    /* A candidate. */
-    gari_decref(gari_load(&root));
+    make_wide(&root, 0, WIDE);
     pthread_t collector = collect_up_to(GARI__STEP_WALK);
     gari__hold(GARI__STEP_LATE);
     struct dropper dropper;
@@ -183,13 +188,7 @@ static void quiet(void)
 static void aside(void)
 {
     part_ref root = {{NULL}};
-    struct wide *wide = STRESS_NEW_ITEMS(&wide_type, WIDE);
-    stress_tag_bear(&wide->tag);
-    for (int i = 0; i < SECTION; i++)
-        gari_init(&wide->items[i], make(i < SECTION - ASIDE ? &part_type : &slow_type));
-    gari_slot_init(&root.gari_slot_, wide);
-    /* A candidate. */
-    gari_decref(gari_load(&root));
+    make_wide(&root, SECTION - ASIDE, SECTION);
     pthread_t collector = collect_up_to(GARI__STEP_WALK);
     gari__hold(GARI__STEP_EXCLUSIVE);
     struct dropper dropper;

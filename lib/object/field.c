@@ -244,13 +244,11 @@ static __attribute__((noinline)) void init_near(gari_slot *slot, void *object)
 }
 
 _Static_assert(GARI__SLOT_MAX == 8192 && GARI__PAGE_SIZE == 8192 && GARI__SINGLE_AT == 64,
-               "as gari_slot_init_ has it");
+               "as gari_may_contain_ has it");
 
 void gari_slot_init(gari_slot *slot, void *object)
 {
-    /* Whatever is longer than a slot begins at the same place in a page; NULL is neither there nor near. */
-    if (gari__unlikely((uintptr_t)slot - (uintptr_t)object < GARI__SLOT_MAX ||
-                       (uintptr_t)object % GARI__PAGE_SIZE == GARI__SINGLE_AT))
+    if (gari__unlikely(gari_may_contain_(object, slot)))
         init_near(slot, object);
     else
         init(slot, object);
